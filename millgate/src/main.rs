@@ -1,0 +1,2 @@
+//! millgate
+fn main() {}
