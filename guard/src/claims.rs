@@ -1,0 +1,180 @@
+//! What a token says, and the shape that each kind of principal's token must have.
+
+use serde_json::{Map, Value, json};
+
+use crate::json::{self, Flaw};
+use crate::scopes::Scopes;
+
+/// The claims of an access token (RFC 7519, RFC 9068, RFC 8693). Times are seconds since the Unix
+/// epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// `iss`: who made the token.
+    pub issuer: String,
+    /// `aud`: whom it is for; one string.
+    pub audience: String,
+    /// `sub`: a person's id in decimal, or a service's client id.
+    pub subject: String,
+    /// `iat`, in seconds.
+    pub issued_at: i64,
+    /// `exp`, in seconds: from this second on the token is refused.
+    pub expires_at: i64,
+    /// `nbf`, in seconds, where present.
+    pub not_before: Option<i64>,
+    /// `jti`: the token's own name.
+    pub token_id: String,
+    /// `auth_time`: when the person last proved who they are, in seconds.
+    pub auth_time: Option<i64>,
+    /// `amr`: how they did (RFC 8176).
+    pub amr: Vec<String>,
+    /// `scope`: absent in a person's token means unscoped.
+    pub scope: Option<Scopes>,
+    /// `role`: a person's role; a service has none.
+    pub role: Option<String>,
+    /// `sid`: a person's session.
+    pub session: Option<String>,
+    /// `gen`: the generation of a person's tokens; a revocation raises it.
+    pub generation: Option<i64>,
+    /// `act.sub`: who acts on the subject's behalf (RFC 8693 section 4.1).
+    pub actor: Option<String>,
+}
+
+/// Which kind of principal the claims describe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    User { id: i64 },
+    Service,
+}
+
+/// The longest client id, in bytes.
+const LONGEST_CLIENT_ID: usize = 128;
+
+impl Claims {
+    /// Reads the claims from a token's payload. Claims that are not known are skipped, yet held
+    /// to the same strictness.
+    pub(crate) fn read(payload: &[u8]) -> Result<Self, Flaw> {
+        let (mut issuer, mut audience, mut subject, mut token_id) = (None, None, None, None);
+        let (mut issued_at, mut expires_at) = (None, None);
+        let (mut not_before, mut auth_time, mut generation) = (None, None, None);
+        let (mut scope, mut role, mut session, mut actor) = (None, None, None, None);
+        let mut amr = Vec::new();
+        json::read_object(payload, |value, name| {
+            match name {
+                "iss" => issuer = Some(value.string()?),
+                "aud" => audience = Some(value.string()?),
+                "sub" => subject = Some(value.string()?),
+                "jti" => token_id = Some(value.string()?),
+                "iat" => issued_at = Some(value.integer()?),
+                "exp" => expires_at = Some(value.integer()?),
+                "nbf" => not_before = Some(value.integer()?),
+                "auth_time" => auth_time = Some(value.integer()?),
+                "gen" => generation = Some(value.integer()?),
+                "role" => role = Some(value.string()?),
+                "sid" => session = Some(value.string()?),
+                "scope" => {
+                    let text = value.string()?;
+                    scope = Some(Scopes::parse(&text).map_err(|_| "scope is not a set of scopes")?);
+                }
+                "amr" => value.array(|element| {
+                    amr.push(element.string()?.into_owned());
+                    Ok(())
+                })?,
+                "act" => value.object(|member, name| {
+                    match name {
+                        "sub" => actor = Some(member.string()?.into_owned()),
+                        _ => member.skip_value()?,
+                    }
+                    Ok(())
+                })?,
+                _ => value.skip_value()?,
+            }
+            if name == "act" && actor.is_none() {
+                return Err("act has no sub");
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            issuer: issuer.ok_or("iss is missing")?.into_owned(),
+            audience: audience.ok_or("aud is missing")?.into_owned(),
+            subject: subject.ok_or("sub is missing")?.into_owned(),
+            issued_at: issued_at.ok_or("iat is missing")?,
+            expires_at: expires_at.ok_or("exp is missing")?,
+            not_before,
+            token_id: token_id.ok_or("jti is missing")?.into_owned(),
+            auth_time,
+            amr,
+            scope,
+            role: role.map(Into::into),
+            session: session.map(Into::into),
+            generation,
+            actor,
+        })
+    }
+
+    /// Tells a person from a service; a mixture of both is neither.
+    pub(crate) fn kind(&self) -> Result<Kind, Flaw> {
+        if self.token_id.is_empty() {
+            return Err("jti is empty");
+        }
+        if self.actor.as_deref() == Some("") {
+            return Err("act.sub is empty");
+        }
+        match (&self.role, &self.session, self.generation) {
+            (Some(role), Some(session), Some(generation)) => {
+                if role.is_empty() || session.is_empty() || generation < 0 {
+                    return Err("role or sid is empty, or gen negative");
+                }
+                let id = decimal_id(&self.subject).ok_or("sub is not a person's id")?;
+                Ok(Kind::User { id })
+            }
+            (None, None, None) if is_client_id(&self.subject) => Ok(Kind::Service),
+            (None, None, None) => Err("sub is not a client id"),
+            _ => Err("role, sid and gen come together or not at all"),
+        }
+    }
+
+    /// The payload of a token with these claims.
+    pub(crate) fn to_json(&self) -> String {
+        let mut members = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                members.insert(name.to_owned(), value);
+            }
+        };
+        put("iss", Some(json!(self.issuer)));
+        put("aud", Some(json!(self.audience)));
+        put("sub", Some(json!(self.subject)));
+        put("iat", Some(json!(self.issued_at)));
+        put("exp", Some(json!(self.expires_at)));
+        put("nbf", self.not_before.map(Value::from));
+        put("jti", Some(json!(self.token_id)));
+        put("auth_time", self.auth_time.map(Value::from));
+        put("amr", (!self.amr.is_empty()).then(|| json!(self.amr)));
+        put(
+            "scope",
+            self.scope.as_ref().map(|scope| json!(scope.to_string())),
+        );
+        put("role", self.role.as_ref().map(|role| json!(role)));
+        put("sid", self.session.as_ref().map(|session| json!(session)));
+        put("gen", self.generation.map(Value::from));
+        put(
+            "act",
+            self.actor.as_ref().map(|actor| json!({ "sub": actor })),
+        );
+        Value::Object(members).to_string()
+    }
+}
+
+/// A person's id: positive, in the one decimal spelling.
+fn decimal_id(text: &str) -> Option<i64> {
+    let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| canonical)
+}
+
+/// A client id: printable ASCII (RFC 6749 appendix A.1) without space, and not a number, so that
+/// no service is ever taken for a person.
+fn is_client_id(text: &str) -> bool {
+    (1..=LONGEST_CLIENT_ID).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+        && !text.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,173 @@
+//! The client side: a service that calls another one attaches its own token, and renews it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Status};
+use zeroize::Zeroizing;
+
+use crate::ambient::SharedClock;
+use crate::refusal::Refusal;
+
+/// After a failed renewal the next attempt waits this long, while the old token lives.
+const RETRY_PAUSE_MICROS: i64 = 1_000_000;
+
+/// A token as the auth service gave it.
+#[derive(Clone, Debug)]
+pub struct IssuedToken {
+    /// The access token.
+    pub access_token: SecretString,
+    /// How long it lives from now.
+    pub expires_in: Duration,
+}
+
+type Fetch = dyn Fn() -> BoxFuture<'static, Result<IssuedToken, Status>> + Send + Sync;
+
+/// Keeps a service's token and renews it at two thirds of its life. However many calls need a
+/// token at once, one of them fetches it. Clones share the token.
+#[derive(Clone)]
+pub struct TokenSource(Arc<Inner>);
+
+struct Inner {
+    fetch: Box<Fetch>,
+    clock: SharedClock,
+    state: Mutex<State>,
+    /// Held by the one caller that fetches.
+    flight: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    /// How many fetches have failed; tells a waiter that the flight it waited for was one.
+    failures: u64,
+    /// No renewal before this moment, in microseconds.
+    retry_at: i64,
+}
+
+/// A token with its times in microseconds since the Unix epoch.
+#[derive(Clone)]
+struct Held {
+    token: SecretString,
+    renew_at: i64,
+    expires_at: i64,
+}
+
+impl TokenSource {
+    /// A source that asks `fetch` for tokens, first when one is needed.
+    pub fn new(
+        fetch: impl Fn() -> BoxFuture<'static, Result<IssuedToken, Status>> + Send + Sync + 'static,
+        clock: SharedClock,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            fetch: Box::new(fetch),
+            clock,
+            state: Mutex::default(),
+            flight: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// Sets the `authorization` entry of a request, in place of any that is there.
+    ///
+    /// # Errors
+    /// AUTH_UNAVAILABLE when there is no living token and none could be fetched. Why is logged,
+    /// not told: it is not about the caller whose request is waiting.
+    pub async fn authorize<T>(&self, request: &mut Request<T>) -> Result<(), Status> {
+        let token = self.token().await?;
+        let entry = Zeroizing::new(format!("Bearer {}", token.expose_secret()));
+        let mut entry = MetadataValue::try_from(entry.as_str()).map_err(|_| {
+            tracing::error!("the auth service gave a token that no metadata can carry");
+            Status::from(Refusal::AuthUnavailable)
+        })?;
+        entry.set_sensitive(true);
+        request.metadata_mut().insert("authorization", entry);
+        Ok(())
+    }
+
+    /// A living token.
+    ///
+    /// # Errors
+    /// As [`TokenSource::authorize`].
+    pub async fn token(&self) -> Result<SecretString, Status> {
+        let now = self.0.clock.now_micros();
+        let (held, failures, retry_at) = {
+            let state = self.state();
+            (state.held.clone(), state.failures, state.retry_at)
+        };
+        match held {
+            Some(held) if now < held.renew_at => Ok(held.token),
+            Some(held) if now < held.expires_at => {
+                // The old one still serves: only one caller renews, and only now and then.
+                if now >= retry_at
+                    && let Ok(_flight) = self.0.flight.try_lock()
+                    && let Ok(renewed) = self.fetch().await
+                {
+                    return Ok(renewed);
+                }
+                Ok(held.token)
+            }
+            _ => {
+                let _flight = self.0.flight.lock().await;
+                if let Some(fetched) = self.fetched_meanwhile(failures)? {
+                    return Ok(fetched);
+                }
+                self.fetch().await
+            }
+        }
+    }
+
+    /// Drops the token that is kept, when a service that it was sent to refused it.
+    pub fn forget(&self) {
+        self.state().held = None;
+    }
+
+    /// What the flight that we waited for brought: a token, a failure, or there was none.
+    fn fetched_meanwhile(&self, failures_before: u64) -> Result<Option<SecretString>, Status> {
+        let now = self.0.clock.now_micros();
+        let state = self.state();
+        match &state.held {
+            Some(held) if now < held.expires_at => Ok(Some(held.token.clone())),
+            _ if state.failures != failures_before => Err(Refusal::AuthUnavailable.into()),
+            _ => Ok(None),
+        }
+    }
+
+    async fn fetch(&self) -> Result<SecretString, Status> {
+        let asked_at = self.0.clock.now_micros();
+        match (self.0.fetch)().await {
+            Ok(issued) => {
+                let life = i64::try_from(issued.expires_in.as_micros()).unwrap_or(i64::MAX);
+                let mut state = self.state();
+                state.held = Some(Held {
+                    token: issued.access_token.clone(),
+                    renew_at: asked_at.saturating_add(life / 3 * 2),
+                    expires_at: asked_at.saturating_add(life),
+                });
+                Ok(issued.access_token)
+            }
+            Err(status) => {
+                let mut state = self.state();
+                state.failures += 1;
+                state.retry_at = self.0.clock.now_micros().saturating_add(RETRY_PAUSE_MICROS);
+                drop(state);
+                tracing::warn!(code = ?status.code(), message = status.message(),
+                    "no service token from the auth service");
+                Err(Refusal::AuthUnavailable.into())
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource").finish_non_exhaustive()
+    }
+}

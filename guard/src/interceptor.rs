@@ -1,0 +1,121 @@
+//! The interceptor: token, then rule, in that order.
+
+use std::sync::Arc;
+
+use tonic::metadata::MetadataMap;
+use tonic::service::Interceptor;
+use tonic::{Request, Status};
+
+use crate::admitted::PublicPass;
+use crate::audit;
+use crate::bearer::{self, NoToken};
+use crate::caller::Caller;
+use crate::refusal::{Details, Refusal};
+use crate::revocations::Revocations;
+use crate::rules::{Access, Route, Rule};
+use crate::verify::{TokenFault, Verifier};
+
+/// Verifies the token and enforces the rule that the [`crate::RuleLayer`] found. Mount it
+/// server-wide, with `tonic::service::InterceptorLayer`, so that it also runs for paths that
+/// nobody serves.
+#[derive(Clone)]
+pub struct GuardInterceptor {
+    verifier: Arc<Verifier>,
+    revocations: Arc<dyn Revocations>,
+}
+
+impl GuardInterceptor {
+    pub(crate) fn new(verifier: Arc<Verifier>, revocations: Arc<dyn Revocations>) -> Self {
+        Self {
+            verifier,
+            revocations,
+        }
+    }
+}
+
+impl Interceptor for GuardInterceptor {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        forget_evidence(&mut request);
+        let route = request.extensions_mut().remove::<Route>();
+        if let Some(Route::Ruled(rule)) = &route
+            && rule.access == Access::Public
+        {
+            request.extensions_mut().insert(PublicPass);
+            return Ok(request);
+        }
+        let caller = authenticate(
+            &self.verifier,
+            self.revocations.as_ref(),
+            request.metadata(),
+        )?;
+        match route {
+            Some(Route::Ruled(rule)) => {
+                authorize(&rule, &caller, self.verifier.clock().now_seconds())?;
+            }
+            Some(Route::Unserved) => {
+                // Answered here, so that what is mounted but not known to the rules stays shut.
+                return Err(Refusal::MethodUnknown.into());
+            }
+            Some(Route::Unruled) | None => {
+                audit::refused(Refusal::PolicyMissing, "no_rule", "", Some(&caller));
+                return Err(Refusal::PolicyMissing.into());
+            }
+        }
+        request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+}
+
+impl std::fmt::Debug for GuardInterceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GuardInterceptor").finish_non_exhaustive()
+    }
+}
+
+/// What an earlier request left in these extensions proves nothing about this one.
+pub(crate) fn forget_evidence(request: &mut Request<()>) {
+    request.extensions_mut().remove::<Caller>();
+    request.extensions_mut().remove::<PublicPass>();
+}
+
+/// Who is calling, by the token in the metadata.
+pub(crate) fn authenticate(
+    verifier: &Verifier,
+    revocations: &dyn Revocations,
+    metadata: &MetadataMap,
+) -> Result<Caller, Status> {
+    let token = bearer::find(metadata).map_err(|missing| match missing {
+        NoToken::Missing => {
+            audit::refused(Refusal::TokenMissing, "missing", "", None);
+            Refusal::TokenMissing.into()
+        }
+        NoToken::Fault(fault) => refuse_token(fault),
+    })?;
+    let claims = verifier.verify(token).map_err(refuse_token)?;
+    let caller = Caller::new(claims).map_err(|flaw| refuse_token(TokenFault::Malformed(flaw)))?;
+    if let Some(refusal) = revocations.refuses(caller.claims()) {
+        audit::refused(refusal, "revoked", "", Some(&caller));
+        return Err(refusal.into());
+    }
+    Ok(caller)
+}
+
+fn refuse_token(fault: TokenFault) -> Status {
+    let flaw = match fault {
+        TokenFault::Malformed(flaw) => flaw,
+        _ => "",
+    };
+    audit::refused(fault.reason(), fault.cause(), flaw, None);
+    fault.reason().into()
+}
+
+/// Whether the caller may call the method of this rule; the refusal names what was missing.
+pub(crate) fn authorize(rule: &Rule, caller: &Caller, now: i64) -> Result<(), Status> {
+    rule.admits(caller, now).map_err(|refusal| {
+        audit::refused(refusal, "rule", "", Some(caller));
+        refusal.with(match (refusal, &rule.scope) {
+            (Refusal::ScopeDenied, Some(scope)) => Details::none().metadata("scope", scope),
+            _ => Details::none(),
+        })
+    })
+}

@@ -1,0 +1,279 @@
+//! A strict reader for the small JSON of a token (RFC 8259), over borrowed bytes.
+//!
+//! General parsers take the last of duplicate names, or round a large number; what two parsers
+//! read differently is how a token means one thing to its issuer and another to its verifier. So
+//! here a duplicate name refuses at any depth, integers are integers, and nesting ends early.
+
+use std::borrow::Cow;
+
+/// Deeper nesting than this is refused; the outermost object is level 1.
+pub(crate) const MAX_DEPTH: u8 = 16;
+
+/// What was wrong with the text, for the audit log.
+pub(crate) type Flaw = &'static str;
+
+/// Reads one JSON object from `text`, giving each member's name to `member`, which must read
+/// its value.
+pub(crate) fn read_object<'a>(
+    text: &'a [u8],
+    member: impl FnMut(&mut Reader<'a>, &str) -> Result<(), Flaw>,
+) -> Result<(), Flaw> {
+    let text = std::str::from_utf8(text).map_err(|_| "the JSON is not UTF-8")?;
+    let mut reader = Reader {
+        text,
+        at: 0,
+        depth: 0,
+    };
+    reader.skip_whitespace();
+    reader.object(member)?;
+    reader.skip_whitespace();
+    if reader.at == text.len() {
+        Ok(())
+    } else {
+        Err("something follows the JSON object")
+    }
+}
+
+/// A position in a JSON text.
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u8,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads an object here; see [`read_object`].
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &str) -> Result<(), Flaw>,
+    ) -> Result<(), Flaw> {
+        self.open(b'{', "an object was expected")?;
+        let mut names: Vec<Cow<'a, str>> = Vec::new();
+        if !self.take(b'}') {
+            loop {
+                self.skip_whitespace();
+                let name = self.string()?;
+                if names.contains(&name) {
+                    return Err("a member name stands twice");
+                }
+                self.skip_whitespace();
+                self.expect(b':', "a colon was expected")?;
+                self.skip_whitespace();
+                member(self, &name)?;
+                names.push(name);
+                self.skip_whitespace();
+                if self.take(b'}') {
+                    break;
+                }
+                self.expect(b',', "a comma or the object's end was expected")?;
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Reads an array here, calling `element` to read each element.
+    pub(crate) fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Flaw>,
+    ) -> Result<(), Flaw> {
+        self.open(b'[', "an array was expected")?;
+        if !self.take(b']') {
+            loop {
+                self.skip_whitespace();
+                element(self)?;
+                self.skip_whitespace();
+                if self.take(b']') {
+                    break;
+                }
+                self.expect(b',', "a comma or the array's end was expected")?;
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Reads a string; borrowed unless it holds escapes.
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Flaw> {
+        self.expect(b'"', "a string was expected")?;
+        let start = self.at;
+        let mut unescaped: Option<String> = None;
+        let mut run = start;
+        loop {
+            match self.peek() {
+                None => return Err("a string does not end"),
+                Some(b'"') => {
+                    let tail = &self.text[run..self.at];
+                    self.at += 1;
+                    return Ok(match unescaped {
+                        None => Cow::Borrowed(tail),
+                        Some(mut text) => {
+                            text.push_str(tail);
+                            Cow::Owned(text)
+                        }
+                    });
+                }
+                Some(b'\\') => {
+                    let text = unescaped.get_or_insert_with(String::new);
+                    text.push_str(&self.text[run..self.at]);
+                    self.at += 1;
+                    let character = self.escape()?;
+                    text.push(character);
+                    run = self.at;
+                }
+                Some(0..=0x1f) => return Err("a string holds a control character"),
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    /// Reads an integer of 64 bits, written without fraction or exponent.
+    pub(crate) fn integer(&mut self) -> Result<i64, Flaw> {
+        let start = self.at;
+        self.integer_digits()?;
+        if matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+            return Err("an integer was expected");
+        }
+        match &self.text[start..self.at] {
+            // Two spellings of zero are one too many.
+            "-0" => Err("an integer was expected"),
+            digits => digits.parse().map_err(|_| "an integer is out of range"),
+        }
+    }
+
+    /// Reads any value and drops it, holding it to the same rules.
+    pub(crate) fn skip_value(&mut self) -> Result<(), Flaw> {
+        match self.peek() {
+            Some(b'{') => self.object(|reader, _| reader.skip_value()),
+            Some(b'[') => self.array(Self::skip_value),
+            Some(b'"') => self.string().map(drop),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            _ => self.number(),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), Flaw> {
+        if self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(())
+        } else {
+            Err("a value was expected")
+        }
+    }
+
+    fn number(&mut self) -> Result<(), Flaw> {
+        self.integer_digits()?;
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _sign = self.take(b'+') || self.take(b'-');
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn integer_digits(&mut self) -> Result<(), Flaw> {
+        let _sign = self.take(b'-');
+        if self.take(b'0') {
+            return match self.peek() {
+                Some(b'0'..=b'9') => Err("a number begins with a zero"),
+                _ => Ok(()),
+            };
+        }
+        self.digits()
+    }
+
+    fn digits(&mut self) -> Result<(), Flaw> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start {
+            return Err("a value was expected");
+        }
+        Ok(())
+    }
+
+    /// What stands behind a backslash.
+    fn escape(&mut self) -> Result<char, Flaw> {
+        let Some(kind) = self.peek() else {
+            return Err("a string does not end");
+        };
+        self.at += 1;
+        Ok(match kind {
+            b'"' => '"',
+            b'\\' => '\\',
+            b'/' => '/',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unicode_escape(),
+            _ => return Err("an escape is unknown"),
+        })
+    }
+
+    fn unicode_escape(&mut self) -> Result<char, Flaw> {
+        const LONE: Flaw = "half of a surrogate pair stands alone";
+        let first = self.four_hex_digits()?;
+        let scalar = if (0xd800..0xdc00).contains(&first) {
+            self.expect(b'\\', LONE)?;
+            self.expect(b'u', LONE)?;
+            let second = self.four_hex_digits()?;
+            if !(0xdc00..0xe000).contains(&second) {
+                return Err(LONE);
+            }
+            0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)
+        } else {
+            first
+        };
+        char::from_u32(scalar).ok_or(LONE)
+    }
+
+    fn four_hex_digits(&mut self) -> Result<u32, Flaw> {
+        let mut value = 0;
+        for _ in 0..4 {
+            let digit = self
+                .peek()
+                .and_then(|byte| char::from(byte).to_digit(16))
+                .ok_or("an escape needs four hexadecimal digits")?;
+            self.at += 1;
+            value = value * 16 + digit;
+        }
+        Ok(value)
+    }
+
+    fn open(&mut self, bracket: u8, flaw: Flaw) -> Result<(), Flaw> {
+        self.expect(bracket, flaw)?;
+        if self.depth == MAX_DEPTH {
+            return Err("the JSON is nested too deeply");
+        }
+        self.depth += 1;
+        self.skip_whitespace();
+        Ok(())
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, byte: u8, flaw: Flaw) -> Result<(), Flaw> {
+        if self.take(byte) { Ok(()) } else { Err(flaw) }
+    }
+
+    fn skip_whitespace(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+}

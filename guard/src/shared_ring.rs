@@ -1,0 +1,147 @@
+//! A key ring that can change while the program runs.
+
+use std::fmt;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ring::digest;
+
+use crate::keyfile::{self, FilePermissions};
+use crate::keys::{KeyRing, KeyRingError};
+
+/// The ring that everybody in the process verifies and signs with. Clones share it.
+#[derive(Clone)]
+pub struct SharedRing {
+    ring: Arc<ArcSwap<KeyRing>>,
+}
+
+impl SharedRing {
+    /// A ring that only [`SharedRing::replace`] changes.
+    #[must_use]
+    pub fn new(ring: KeyRing) -> Self {
+        Self {
+            ring: Arc::new(ArcSwap::from_pointee(ring)),
+        }
+    }
+
+    /// Reads the ring from a file, and again every `interval` while the returned future runs
+    /// (spawn it; it never ends). A changed file that is not a good ring is logged, once, and the
+    /// last good ring stays.
+    ///
+    /// # Errors
+    /// When the file is not good now, as [`KeyRing::load`].
+    pub fn watch(
+        path: &Path,
+        permissions: FilePermissions,
+        interval: Duration,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + 'static), KeyRingError> {
+        let (source, ring) = Source::open(path, permissions)?;
+        let shared = Self::new(ring);
+        let watched = shared.clone();
+        let source = Arc::new(source);
+        let task = async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                let (source, watched) = (source.clone(), watched.clone());
+                // A file system that hangs must not hang the requests.
+                let look = tokio::task::spawn_blocking(move || source.refresh(&watched));
+                let _stopping = look.await;
+            }
+        };
+        Ok((shared, task))
+    }
+
+    /// The ring as it is now.
+    #[must_use]
+    pub fn current(&self) -> Arc<KeyRing> {
+        self.ring.load_full()
+    }
+
+    /// Takes another ring from now on.
+    pub fn replace(&self, ring: KeyRing) {
+        self.ring.store(Arc::new(ring));
+    }
+
+    pub(crate) fn load(&self) -> arc_swap::Guard<Arc<KeyRing>> {
+        self.ring.load()
+    }
+}
+
+impl From<KeyRing> for SharedRing {
+    fn from(ring: KeyRing) -> Self {
+        Self::new(ring)
+    }
+}
+
+impl fmt::Debug for SharedRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.load().fmt(f)
+    }
+}
+
+/// The file behind a ring, and what was last seen in it.
+struct Source {
+    path: PathBuf,
+    permissions: FilePermissions,
+    /// A digest of the content, or the text of the error. Modification times are no help: two
+    /// writes can share one.
+    seen: Mutex<Seen>,
+}
+
+#[derive(PartialEq)]
+enum Seen {
+    Content(Vec<u8>),
+    Unreadable(String),
+}
+
+impl Source {
+    fn open(path: &Path, permissions: FilePermissions) -> Result<(Self, KeyRing), KeyRingError> {
+        let text = keyfile::read(path, permissions)?;
+        let ring = KeyRing::from_jwks(&text)?;
+        let source = Self {
+            path: path.to_owned(),
+            permissions,
+            seen: Mutex::new(Seen::content(&text)),
+        };
+        Ok((source, ring))
+    }
+
+    /// Looks at the file and takes its ring if it changed and is good.
+    fn refresh(&self, shared: &SharedRing) {
+        let read = keyfile::read(&self.path, self.permissions);
+        let now = match &read {
+            Ok(text) => Seen::content(text),
+            Err(error) => Seen::Unreadable(error.to_string()),
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == now {
+            return;
+        }
+        *seen = now;
+        match read.and_then(|text| KeyRing::from_jwks(&text)) {
+            Ok(ring) => {
+                let kids: Vec<&str> = ring.kids().collect();
+                tracing::info!(path = %self.path.display(), ?kids, "the key ring changed");
+                shared.replace(ring);
+            }
+            Err(error) => tracing::error!(
+                path = %self.path.display(),
+                %error,
+                "the changed key file was refused; the last good key ring stays"
+            ),
+        }
+    }
+}
+
+impl Seen {
+    fn content(text: &str) -> Self {
+        Self::Content(
+            digest::digest(&digest::SHA256, text.as_bytes())
+                .as_ref()
+                .to_vec(),
+        )
+    }
+}

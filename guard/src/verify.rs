@@ -1,0 +1,237 @@
+//! Verification of an access token: who signed it, whom it is for, and whether it is time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ambient::SharedClock;
+use crate::claims::Claims;
+use crate::compact::Compact;
+use crate::keys::{KeyRing, RingKey};
+use crate::refusal::Refusal;
+use crate::shared_ring::SharedRing;
+
+/// The `typ` of an access token (RFC 9068 section 2.1), compared without case.
+const ACCESS_TOKEN: &str = "at+jwt";
+/// How far ahead of ours the issuer's clock may be, in seconds.
+const FARTHEST_FUTURE: i64 = 5;
+
+/// What a token must say.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    /// `iss`, exactly.
+    pub issuer: String,
+    /// `aud`, exactly.
+    pub audience: String,
+    /// How long after `exp`, and before `nbf`, a token is still taken. None by default.
+    pub leeway: Duration,
+    /// The longest life (`exp - iat`) that any issuer may give.
+    pub longest_life: Duration,
+}
+
+impl Default for Expectations {
+    fn default() -> Self {
+        Self {
+            issuer: "millgate".to_owned(),
+            audience: "millgate".to_owned(),
+            leeway: Duration::ZERO,
+            longest_life: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+}
+
+/// Why a token was refused: the fine cause, for the audit log and the metrics. The wire is told
+/// [`TokenFault::reason`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenFault {
+    /// Not a token of the strict form; the text says what was wrong.
+    Malformed(&'static str),
+    /// The ring has no key of this `kid`.
+    UnknownKey,
+    /// `alg` is not the algorithm that the ring's key is used with (`none` among others).
+    WrongAlgorithm,
+    /// Not signed with the key it names.
+    BadSignature,
+    /// Well signed, yet no access token (`typ`).
+    WrongType,
+    /// Well signed by another issuer.
+    WrongIssuer,
+    /// Well signed for another audience.
+    WrongAudience,
+    /// It lives longer than any token may.
+    LivesTooLong,
+    /// Its `nbf`, or its `iat` by more than five seconds, is still to come.
+    NotYetValid,
+    /// Its `exp` has come.
+    Expired,
+}
+
+impl TokenFault {
+    /// What the wire is told: TOKEN_INVALID for all that a forger could have made.
+    #[must_use]
+    pub fn reason(self) -> Refusal {
+        match self {
+            Self::Malformed(_)
+            | Self::UnknownKey
+            | Self::WrongAlgorithm
+            | Self::BadSignature
+            | Self::WrongIssuer
+            | Self::WrongAudience
+            | Self::LivesTooLong => Refusal::TokenInvalid,
+            Self::WrongType => Refusal::TokenWrongType,
+            Self::NotYetValid => Refusal::TokenNotYetValid,
+            Self::Expired => Refusal::TokenExpired,
+        }
+    }
+
+    /// A short name of the cause, with few values: fit for a metric's label.
+    #[must_use]
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::UnknownKey => "unknown_key",
+            Self::WrongAlgorithm => "wrong_algorithm",
+            Self::BadSignature => "bad_signature",
+            Self::WrongType => "wrong_type",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongAudience => "wrong_audience",
+            Self::LivesTooLong => "lives_too_long",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// Verifies access tokens against the key ring, in memory.
+#[derive(Debug)]
+pub struct Verifier {
+    ring: SharedRing,
+    expect: Expectations,
+    leeway: i64,
+    longest_life: i64,
+    clock: Ticking,
+}
+
+impl Verifier {
+    /// A verifier over a ring that may change under it.
+    #[must_use]
+    pub fn new(ring: SharedRing, expect: Expectations, clock: SharedClock) -> Self {
+        Self {
+            ring,
+            leeway: whole_seconds(expect.leeway),
+            longest_life: whole_seconds(expect.longest_life),
+            expect,
+            clock: Ticking(clock),
+        }
+    }
+
+    /// Checks everything that a token must be, in the order of what may be told to its bearer:
+    /// nothing but "invalid" before the signature was good.
+    ///
+    /// # Errors
+    /// The first thing that was wrong.
+    pub fn verify(&self, token: &str) -> Result<Claims, TokenFault> {
+        let compact = Compact::split(token).map_err(TokenFault::Malformed)?;
+        let ring = self.ring.load();
+        let typ = check_signature(&ring, &compact)?;
+        if typ == Typ::Other {
+            return Err(TokenFault::WrongType);
+        }
+        let payload = compact.payload().map_err(TokenFault::Malformed)?;
+        let claims = Claims::read(&payload).map_err(TokenFault::Malformed)?;
+        self.check(&claims)?;
+        Ok(claims)
+    }
+
+    /// The clock that tokens are verified by.
+    #[must_use]
+    pub fn clock(&self) -> &SharedClock {
+        &self.clock.0
+    }
+
+    fn check(&self, claims: &Claims) -> Result<(), TokenFault> {
+        claims.kind().map_err(TokenFault::Malformed)?;
+        if claims.issuer != self.expect.issuer {
+            return Err(TokenFault::WrongIssuer);
+        }
+        if claims.audience != self.expect.audience {
+            return Err(TokenFault::WrongAudience);
+        }
+        let life = claims.expires_at.saturating_sub(claims.issued_at);
+        if life <= 0 {
+            return Err(TokenFault::Malformed("exp is not after iat"));
+        }
+        if life > self.longest_life {
+            return Err(TokenFault::LivesTooLong);
+        }
+        let now = self.clock.0.now_seconds();
+        if claims.issued_at > now.saturating_add(FARTHEST_FUTURE) {
+            return Err(TokenFault::NotYetValid);
+        }
+        if claims
+            .not_before
+            .is_some_and(|begin| begin > now.saturating_add(self.leeway))
+        {
+            return Err(TokenFault::NotYetValid);
+        }
+        if claims.expires_at.saturating_add(self.leeway) <= now {
+            return Err(TokenFault::Expired);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Typ {
+    AccessToken,
+    Other,
+}
+
+/// Finds the key and verifies the signature over the bytes as they came. The token only names a
+/// key; which algorithm the key is used with is the ring's to say.
+fn check_signature(ring: &KeyRing, compact: &Compact<'_>) -> Result<Typ, TokenFault> {
+    if let Some(key) = ring.key_by_header(compact.header) {
+        verify_with(key, compact)?;
+        return Ok(Typ::AccessToken);
+    }
+    let header = compact.header().map_err(TokenFault::Malformed)?;
+    let key = ring.key(&header.kid).ok_or(TokenFault::UnknownKey)?;
+    if header.algorithm != "HS256" {
+        return Err(TokenFault::WrongAlgorithm);
+    }
+    verify_with(key, compact)?;
+    Ok(if header.typ.eq_ignore_ascii_case(ACCESS_TOKEN) {
+        Typ::AccessToken
+    } else {
+        Typ::Other
+    })
+}
+
+fn verify_with(key: &RingKey, compact: &Compact<'_>) -> Result<(), TokenFault> {
+    let verified = jsonwebtoken::crypto::verify(
+        compact.signature,
+        compact.signed.as_bytes(),
+        &key.decoding,
+        key.algorithm,
+    );
+    match verified {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(TokenFault::BadSignature),
+        Err(_) => Err(TokenFault::Malformed(
+            "the signature is not canonical base64url",
+        )),
+    }
+}
+
+fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// A clock inside a struct that can be printed.
+struct Ticking(Arc<dyn crate::ambient::Clock>);
+
+impl std::fmt::Debug for Ticking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Clock")
+    }
+}
