@@ -1,10 +1,14 @@
 //! The test kit: an issuer of tokens good and bad, a clock set by hand, predictable randomness.
 
+mod issuer;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::ambient::{Clock, Entropy};
+
+pub use issuer::{Defect, Draft, Issuer};
 
 /// A clock that moves only when told to.
 #[derive(Debug)]
