@@ -56,3 +56,75 @@ pub(crate) fn find(metadata: &MetadataMap) -> Result<&str, NoToken> {
 fn malformed(flaw: &'static str) -> NoToken {
     NoToken::Fault(TokenFault::Malformed(flaw))
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::metadata::MetadataValue;
+
+    use super::*;
+
+    fn read(entries: &[&[u8]]) -> Result<String, Refusal> {
+        let mut headers = http::HeaderMap::new();
+        for entry in entries {
+            headers.append(
+                "authorization",
+                http::HeaderValue::from_bytes(entry).unwrap(),
+            );
+        }
+        bearer_token(&MetadataMap::from_headers(headers)).map(str::to_owned)
+    }
+
+    #[test]
+    fn one_bearer_entry_is_taken_in_any_case_of_the_scheme() {
+        for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
+            let entry = format!("{scheme} a.b.c");
+            assert_eq!(read(&[entry.as_bytes()]).as_deref(), Ok("a.b.c"));
+        }
+    }
+
+    #[test]
+    fn no_entry_another_scheme_and_an_empty_credential_are_missing() {
+        assert_eq!(read(&[]), Err(Refusal::TokenMissing));
+        for entry in [
+            &b""[..],
+            b"Bearer",
+            b"Bearer ",
+            b"Bearer    ",
+            b"Basic dTpw",
+            b"a.b.c",
+            b"Bearera.b.c",
+            b"Bearer\ta.b.c",
+            b"Bear",
+            b" Bearer a.b.c",
+            b"Token a.b.c",
+            b"DPoP a.b.c",
+            b"\xff\xfe",
+        ] {
+            assert_eq!(read(&[entry]), Err(Refusal::TokenMissing), "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn two_entries_are_refused_whatever_they_are() {
+        for other in [&b"Bearer a.b.c"[..], b"Basic dTpw", b""] {
+            assert_eq!(read(&[b"Bearer a.b.c", other]), Err(Refusal::TokenInvalid));
+            assert_eq!(read(&[other, b"Bearer a.b.c"]), Err(Refusal::TokenInvalid));
+        }
+    }
+
+    #[test]
+    fn a_second_space_and_foreign_bytes_are_invalid() {
+        assert_eq!(read(&[b"Bearer  a.b.c"]), Err(Refusal::TokenInvalid));
+        assert_eq!(read(&[b"Bearer a.b.\xff"]), Err(Refusal::TokenInvalid));
+    }
+
+    #[test]
+    fn a_binary_entry_is_no_credential() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert_bin(
+            "authorization-bin",
+            MetadataValue::from_bytes(b"Bearer a.b.c"),
+        );
+        assert_eq!(bearer_token(&metadata), Err(Refusal::TokenMissing));
+    }
+}

@@ -178,3 +178,149 @@ fn is_client_id(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_graphic())
         && !text.bytes().all(|byte| byte.is_ascii_digit())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERSON: &str = r#"{"iss":"i","aud":"a","sub":"7","iat":1,"exp":2,"jti":"j","role":"user","sid":"s","gen":0}"#;
+    const SERVICE: &str = r#"{"iss":"i","aud":"a","sub":"factory","iat":1,"exp":2,"jti":"j"}"#;
+
+    fn kind_of(payload: &str) -> Result<Kind, Flaw> {
+        Claims::read(payload.as_bytes())?.kind()
+    }
+
+    /// The good payload with one member's text replaced.
+    fn with(payload: &str, member: &str, other: &str) -> String {
+        let changed = payload.replacen(member, other, 1);
+        assert_ne!(changed, payload, "{member} is not there");
+        changed
+    }
+
+    #[test]
+    fn a_person_and_a_service_are_told_apart() {
+        assert_eq!(kind_of(PERSON), Ok(Kind::User { id: 7 }));
+        assert_eq!(kind_of(SERVICE), Ok(Kind::Service));
+    }
+
+    #[test]
+    fn a_mixture_of_person_and_service_is_neither() {
+        for member in [r#","role":"user""#, r#","sid":"s""#, r#","gen":0"#] {
+            let payload = with(PERSON, member, "");
+            assert!(kind_of(&payload).is_err(), "{payload}");
+            let payload = with(SERVICE, r#""jti":"j""#, &format!(r#""jti":"j"{member}"#));
+            assert!(kind_of(&payload).is_err(), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_persons_id_has_one_spelling() {
+        for sub in [
+            "0",
+            "07",
+            "-7",
+            "+7",
+            " 7",
+            "7 ",
+            "7.0",
+            "",
+            "seven",
+            "٧",
+            "9223372036854775808",
+        ] {
+            let payload = with(PERSON, r#""sub":"7""#, &format!(r#""sub":"{sub}""#));
+            assert!(kind_of(&payload).is_err(), "{payload}");
+        }
+        let largest = with(PERSON, r#""sub":"7""#, r#""sub":"9223372036854775807""#);
+        assert_eq!(kind_of(&largest), Ok(Kind::User { id: i64::MAX }));
+    }
+
+    #[test]
+    fn a_service_is_never_called_like_a_person() {
+        for sub in ["7", "", "a b", "a\\n", "ä"] {
+            let payload = with(SERVICE, "factory", sub);
+            assert!(kind_of(&payload).is_err(), "{payload}");
+        }
+        assert!(kind_of(&with(SERVICE, "factory", &"x".repeat(128))).is_ok());
+        assert!(kind_of(&with(SERVICE, "factory", &"x".repeat(129))).is_err());
+    }
+
+    #[test]
+    fn every_claim_that_is_needed_is_needed() {
+        for member in [
+            r#""iss":"i","#,
+            r#""aud":"a","#,
+            r#""sub":"7","#,
+            r#""iat":1,"#,
+            r#""exp":2,"#,
+            r#""jti":"j","#,
+        ] {
+            assert!(kind_of(&with(PERSON, member, "")).is_err(), "{member}");
+        }
+    }
+
+    #[test]
+    fn every_claim_has_its_one_type() {
+        for (member, other) in [
+            (r#""aud":"a""#, r#""aud":["a"]"#),
+            (r#""iss":"i""#, r#""iss":null"#),
+            (r#""sub":"7""#, r#""sub":7"#),
+            (r#""iat":1"#, r#""iat":1.0"#),
+            (r#""iat":1"#, r#""iat":"1""#),
+            (r#""exp":2"#, r#""exp":2e0"#),
+            (r#""exp":2"#, r#""exp":99999999999999999999"#),
+            (r#""jti":"j""#, r#""jti":"""#),
+            (r#""jti":"j""#, r#""jti":"j","nbf":"1""#),
+            (r#""jti":"j""#, r#""jti":"j","auth_time":1.5"#),
+            (r#""jti":"j""#, r#""jti":"j","amr":"pwd""#),
+            (r#""jti":"j""#, r#""jti":"j","amr":[1]"#),
+            (r#""jti":"j""#, r#""jti":"j","scope":"""#),
+            (r#""jti":"j""#, r#""jti":"j","scope":["a"]"#),
+            (r#""jti":"j""#, r#""jti":"j","scope":null"#),
+            (r#""jti":"j""#, r#""jti":"j","act":"x""#),
+            (r#""jti":"j""#, r#""jti":"j","act":{}"#),
+            (r#""jti":"j""#, r#""jti":"j","act":{"sub":""}"#),
+            (r#""role":"user""#, r#""role":"""#),
+            (r#""role":"user""#, r#""role":["admin"]"#),
+            (r#""role":"user""#, r#""role":null"#),
+            (r#""sid":"s""#, r#""sid":"""#),
+            (r#""gen":0"#, r#""gen":-1"#),
+            (r#""gen":0"#, r#""gen":0,"gen":0"#),
+        ] {
+            let payload = with(PERSON, member, other);
+            assert!(kind_of(&payload).is_err(), "{payload}");
+        }
+    }
+
+    #[test]
+    fn unknown_claims_are_skipped() {
+        let payload = with(
+            PERSON,
+            r#""gen":0"#,
+            r#""gen":0,"x":{"y":[1.5,{}]},"act":{"z":1,"sub":"f"}"#,
+        );
+        let claims = Claims::read(payload.as_bytes()).unwrap();
+        assert_eq!(claims.actor.as_deref(), Some("f"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let claims = Claims {
+            issuer: "i\"\\\n".to_owned(),
+            audience: "a".to_owned(),
+            subject: "7".to_owned(),
+            issued_at: -1,
+            expires_at: i64::MAX,
+            not_before: Some(3),
+            token_id: "j".to_owned(),
+            auth_time: Some(4),
+            amr: vec!["pwd".to_owned(), "otp".to_owned()],
+            scope: Some(Scopes::parse("b a").unwrap()),
+            role: Some("ä".to_owned()),
+            session: Some("s".to_owned()),
+            generation: Some(5),
+            actor: Some("factory".to_owned()),
+        };
+        assert_eq!(Claims::read(claims.to_json().as_bytes()), Ok(claims));
+    }
+}

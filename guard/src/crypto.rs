@@ -90,3 +90,61 @@ impl JwtVerifier for Hs256 {
         Algorithm::HS256
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    #[test]
+    fn the_known_answer_of_rfc_4231_is_verified() {
+        install();
+        assert!(works());
+    }
+
+    #[test]
+    fn the_example_of_rfc_7515_is_verified() {
+        // Appendix A.1.
+        let key = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+        let signed = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+        let signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        install();
+        let key = EncodingKey::from_secret(&URL_SAFE_NO_PAD.decode(key).unwrap());
+        let decoding = DecodingKey::from_secret(key.as_bytes());
+        let verify = |signature| {
+            jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &decoding, Algorithm::HS256)
+        };
+        assert_eq!(verify(signature), Ok(true));
+        assert_eq!(verify(&signature.replace('d', "e")), Ok(false));
+        assert_eq!(
+            jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).as_deref(),
+            Ok(signature)
+        );
+    }
+
+    #[test]
+    fn other_algorithms_and_shorter_signatures_are_refused() {
+        install();
+        let key = DecodingKey::from_secret(&[7; 32]);
+        for algorithm in [
+            Algorithm::HS384,
+            Algorithm::HS512,
+            Algorithm::RS256,
+            Algorithm::EdDSA,
+        ] {
+            assert!(jsonwebtoken::crypto::verify("AAAA", b"x", &key, algorithm).is_err());
+        }
+        // A truncated tag (RFC 2104 section 5) is no HS256 signature.
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]), b"x");
+        for length in 0..32 {
+            let verifier = Hs256(hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]));
+            assert!(
+                verifier
+                    .verify(b"x", &tag.as_ref()[..length].to_vec())
+                    .is_err()
+            );
+        }
+    }
+}

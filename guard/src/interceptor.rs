@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{Entry, MetadataMap};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
@@ -36,6 +36,7 @@ impl GuardInterceptor {
 impl Interceptor for GuardInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         forget_evidence(&mut request);
+        hide_credential(&mut request);
         let route = request.extensions_mut().remove::<Route>();
         if let Some(Route::Ruled(rule)) = &route
             && rule.access == Access::Public
@@ -69,6 +70,15 @@ impl Interceptor for GuardInterceptor {
 impl std::fmt::Debug for GuardInterceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GuardInterceptor").finish_non_exhaustive()
+    }
+}
+
+/// Keeps the credential out of whatever prints the metadata later.
+pub(crate) fn hide_credential(request: &mut Request<()>) {
+    if let Ok(Entry::Occupied(mut entries)) = request.metadata_mut().entry("authorization") {
+        for credential in entries.iter_mut() {
+            credential.set_sensitive(true);
+        }
     }
 }
 

@@ -9,6 +9,9 @@ use std::borrow::Cow;
 /// Deeper nesting than this is refused; the outermost object is level 1.
 pub(crate) const MAX_DEPTH: u8 = 16;
 
+/// Room for the members of an access token without growing.
+const USUAL_MEMBERS: usize = 16;
+
 /// What was wrong with the text, for the audit log.
 pub(crate) type Flaw = &'static str;
 
@@ -48,7 +51,7 @@ impl<'a> Reader<'a> {
         mut member: impl FnMut(&mut Self, &str) -> Result<(), Flaw>,
     ) -> Result<(), Flaw> {
         self.open(b'{', "an object was expected")?;
-        let mut names: Vec<Cow<'a, str>> = Vec::new();
+        let mut names: Vec<Cow<'a, str>> = Vec::with_capacity(USUAL_MEMBERS);
         if !self.take(b'}') {
             loop {
                 self.skip_whitespace();
@@ -96,33 +99,27 @@ impl<'a> Reader<'a> {
     /// Reads a string; borrowed unless it holds escapes.
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, Flaw> {
         self.expect(b'"', "a string was expected")?;
-        let start = self.at;
         let mut unescaped: Option<String> = None;
-        let mut run = start;
         loop {
-            match self.peek() {
-                None => return Err("a string does not end"),
-                Some(b'"') => {
-                    let tail = &self.text[run..self.at];
-                    self.at += 1;
-                    return Ok(match unescaped {
-                        None => Cow::Borrowed(tail),
-                        Some(mut text) => {
-                            text.push_str(tail);
-                            Cow::Owned(text)
-                        }
-                    });
+            let rest = &self.text[self.at..];
+            let plain = rest
+                .bytes()
+                .position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)
+                .ok_or("a string does not end")?;
+            let (plain, special) = (&rest[..plain], rest.as_bytes()[plain]);
+            self.at += plain.len() + 1;
+            match (special, &mut unescaped) {
+                (b'"', None) => return Ok(Cow::Borrowed(plain)),
+                (b'"', Some(text)) => {
+                    text.push_str(plain);
+                    return Ok(Cow::Owned(std::mem::take(text)));
                 }
-                Some(b'\\') => {
-                    let text = unescaped.get_or_insert_with(String::new);
-                    text.push_str(&self.text[run..self.at]);
-                    self.at += 1;
-                    let character = self.escape()?;
-                    text.push(character);
-                    run = self.at;
+                (b'\\', text) => {
+                    let text = text.get_or_insert_with(String::new);
+                    text.push_str(plain);
+                    text.push(self.escape()?);
                 }
-                Some(0..=0x1f) => return Err("a string holds a control character"),
-                Some(_) => self.at += 1,
+                _ => return Err("a string holds a control character"),
             }
         }
     }
@@ -277,3 +274,6 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

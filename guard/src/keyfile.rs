@@ -115,3 +115,115 @@ fn file_error(path: &Path, source: io::Error) -> KeyRingError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::{SystemClock, SystemEntropy};
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn create(path: &Path) -> Result<(), KeyRingError> {
+        KeyRing::create_file(path, &SystemEntropy, &SystemClock)
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_created_file_is_private_and_loads() {
+        let folder = folder();
+        let path = folder.path().join("keys.json");
+        create(&path).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
+        assert_eq!(
+            KeyRing::load(&path, FilePermissions::Private)
+                .unwrap()
+                .kids()
+                .count(),
+            1
+        );
+        // No draft is left.
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_left_alone() {
+        let folder = folder();
+        let path = folder.path().join("keys.json");
+        fs::write(&path, "mine").unwrap();
+        assert!(matches!(create(&path), Err(KeyRingError::AlreadyExists(_))));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn of_many_that_start_together_one_creates_the_file() {
+        let folder = folder();
+        let path = folder.path().join("keys.json");
+        let created: usize = std::thread::scope(|scope| {
+            let starters: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| create(&path).is_ok()))
+                .collect();
+            starters
+                .into_iter()
+                .filter_map(|starter| starter.join().ok())
+                .map(usize::from)
+                .sum()
+        });
+        assert_eq!(created, 1);
+        assert!(KeyRing::load(&path, FilePermissions::Private).is_ok());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let folder = folder();
+        let path = folder.path().join("keys.json");
+        create(&path).unwrap();
+        for mode in [0o640, 0o604, 0o660, 0o644, 0o620, 0o610] {
+            set_mode(&path, mode);
+            let refused = KeyRing::load(&path, FilePermissions::Private);
+            assert!(
+                matches!(refused, Err(KeyRingError::Permissions { mode: told, .. }) if told == mode),
+                "{mode:o}"
+            );
+            assert!(KeyRing::load(&path, FilePermissions::Unchecked).is_ok());
+        }
+        set_mode(&path, 0o400);
+        assert!(KeyRing::load(&path, FilePermissions::Private).is_ok());
+    }
+
+    #[test]
+    fn a_link_to_a_readable_file_is_refused_too() {
+        let folder = folder();
+        let (path, link) = (folder.path().join("keys.json"), folder.path().join("link"));
+        create(&path).unwrap();
+        set_mode(&path, 0o644);
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let refused = KeyRing::load(&link, FilePermissions::Private);
+        assert!(matches!(refused, Err(KeyRingError::Permissions { .. })));
+    }
+
+    #[test]
+    fn what_is_no_small_regular_file_is_refused() {
+        let folder = folder();
+        let refused = KeyRing::load(folder.path(), FilePermissions::Private);
+        assert!(matches!(refused, Err(KeyRingError::NotAKeyFile(_))));
+        let large = folder.path().join("large");
+        fs::write(&large, vec![b' '; 64 * 1024 + 1]).unwrap();
+        set_mode(&large, 0o600);
+        let refused = KeyRing::load(&large, FilePermissions::Private);
+        assert!(matches!(refused, Err(KeyRingError::NotAKeyFile(_))));
+        let absent = KeyRing::load(&folder.path().join("absent"), FilePermissions::Private);
+        assert!(matches!(absent, Err(KeyRingError::File { .. })));
+        let nowhere = create(&folder.path().join("no/such/folder"));
+        assert!(matches!(nowhere, Err(KeyRingError::File { .. })));
+    }
+}

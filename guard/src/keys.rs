@@ -370,3 +370,6 @@ fn is_weak(secret: &[u8]) -> bool {
     let different = seen.iter().filter(|seen| **seen).count();
     secret.len() < SHORTEST_KEY || different < FEWEST_DIFFERENT_BYTES
 }
+
+#[cfg(test)]
+mod tests;

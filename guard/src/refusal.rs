@@ -194,3 +194,81 @@ impl From<Refusal> for Status {
         refusal.with(Details::none())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_names_its_reason_and_domain() {
+        let status = Status::from(Refusal::TokenExpired);
+        assert_eq!(status.code(), Code::Unauthenticated);
+        let info = status.get_error_details().error_info().cloned().unwrap();
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("TOKEN_EXPIRED", "millgate")
+        );
+        assert!(info.metadata.is_empty());
+    }
+
+    #[test]
+    fn details_travel_with_the_status() {
+        let details = Details::none()
+            .field("a.b", "FIELD_INVALID", "too long")
+            .field("c", "FIELD_INVALID", "missing")
+            .retry_after(Duration::from_millis(1500))
+            .metadata("scope", "orders.read");
+        let status = status(
+            Code::InvalidArgument,
+            "FIELD_INVALID",
+            "two fields",
+            details,
+        );
+        let details = status.get_error_details();
+        let fields: Vec<&str> = details
+            .bad_request()
+            .unwrap()
+            .field_violations
+            .iter()
+            .map(|violation| violation.field.as_str())
+            .collect();
+        assert_eq!(fields, ["a.b", "c"]);
+        assert_eq!(
+            details.retry_info().unwrap().retry_delay,
+            Some(Duration::from_millis(1500))
+        );
+        assert_eq!(
+            details.error_info().unwrap().metadata["scope"],
+            "orders.read"
+        );
+    }
+
+    #[test]
+    fn no_refusal_is_internal_or_unknown() {
+        for refusal in [
+            Refusal::TokenMissing,
+            Refusal::TokenInvalid,
+            Refusal::TokenExpired,
+            Refusal::TokenNotYetValid,
+            Refusal::TokenRevoked,
+            Refusal::TokenWrongType,
+            Refusal::FreshTokenRequired,
+            Refusal::SessionEnded,
+            Refusal::RoleDenied,
+            Refusal::ScopeDenied,
+            Refusal::PrincipalKindDenied,
+            Refusal::PolicyMissing,
+            Refusal::MethodUnknown,
+            Refusal::MessageMalformed,
+            Refusal::ContentType,
+            Refusal::RevocationUnavailable,
+            Refusal::AuthUnavailable,
+        ] {
+            assert!(!matches!(
+                refusal.code(),
+                Code::Internal | Code::Unknown | Code::Ok
+            ));
+            assert!(!refusal.message().is_empty());
+        }
+    }
+}

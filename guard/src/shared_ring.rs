@@ -145,3 +145,91 @@ impl Seen {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::ambient::{SystemClock, SystemEntropy};
+    use crate::testing::{Issuer, ManualClock};
+
+    /// Replaces the file by another whole one, as an operator's tool does.
+    fn put(path: &Path, write: impl FnOnce(&Path)) {
+        let draft = path.with_extension("draft");
+        write(&draft);
+        fs::rename(&draft, path).unwrap();
+    }
+
+    fn new_ring(path: &Path) {
+        KeyRing::create_file(path, &SystemEntropy, &SystemClock).unwrap();
+    }
+
+    fn kid(shared: &SharedRing) -> String {
+        shared.current().signer().kid().to_owned()
+    }
+
+    async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+        for _ in 0..500 {
+            if holds() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{what} did not happen within 5 s");
+    }
+
+    #[test]
+    fn a_replaced_ring_refuses_what_the_old_one_signed() {
+        let issuer = Issuer::new(ManualClock::shared(1_790_000_000_000_000));
+        let (token, verifier) = (issuer.user(7, "admin").token(), issuer.verifier());
+        assert!(verifier.verify(&token).is_ok());
+        let jwks = KeyRing::generate(&SystemEntropy, &SystemClock);
+        issuer
+            .ring()
+            .replace(KeyRing::from_jwks(secrecy::ExposeSecret::expose_secret(&jwks)).unwrap());
+        assert_eq!(verifier.verify(&token), Err(crate::TokenFault::UnknownKey));
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_taken_and_a_bad_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        new_ring(&path);
+        let interval = Duration::from_millis(5);
+        let (shared, task) = SharedRing::watch(&path, FilePermissions::Private, interval).unwrap();
+        let task = tokio::spawn(task);
+        let first = kid(&shared);
+
+        put(&path, new_ring);
+        until("the second ring", || kid(&shared) != first).await;
+        let second = kid(&shared);
+
+        // Not a ring, then readable by others, then gone: the last good ring stays.
+        put(&path, |draft| fs::write(draft, "{}").unwrap());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(kid(&shared), second);
+        put(&path, |draft| {
+            new_ring(draft);
+            let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+            fs::set_permissions(draft, readable).unwrap();
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(kid(&shared), second);
+        fs::remove_file(&path).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(kid(&shared), second);
+
+        new_ring(&path);
+        until("the third ring", || kid(&shared) != second).await;
+        task.abort();
+    }
+
+    #[test]
+    fn a_bad_file_is_refused_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        fs::write(&path, "{}").unwrap();
+        assert!(SharedRing::watch(&path, FilePermissions::Unchecked, Duration::ZERO).is_err());
+    }
+}

@@ -225,3 +225,6 @@ fn verify_with(key: &RingKey, compact: &Compact<'_>) -> Result<(), TokenFault> {
 fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,431 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::testing::{Defect, Draft, Issuer, ManualClock};
+
+const NOW: i64 = 1_790_000_000;
+const HEADER: &str = r#"{"alg":"HS256","kid":"KID","typ":"at+jwt"}"#;
+
+struct Desk {
+    clock: Arc<ManualClock>,
+    issuer: Issuer,
+    verifier: Arc<Verifier>,
+}
+
+fn desk() -> Desk {
+    let clock = ManualClock::shared(NOW * 1_000_000);
+    let issuer = Issuer::new(clock.clone());
+    let verifier = issuer.verifier();
+    Desk {
+        clock,
+        issuer,
+        verifier,
+    }
+}
+
+impl Desk {
+    fn admin(&self) -> Draft<'_> {
+        self.issuer.user(7, "admin")
+    }
+
+    fn fault(&self, draft: &Draft<'_>) -> Option<TokenFault> {
+        self.verifier.verify(&draft.token()).err()
+    }
+
+    /// The fault of a good payload under this header, well signed.
+    fn fault_of_header(&self, header: &str) -> Option<TokenFault> {
+        let header = header.replace("KID", self.issuer.ring().current().signer().kid());
+        let payload = self.admin().claims().to_json();
+        self.verifier
+            .verify(&self.issuer.sign_raw(&header, &payload))
+            .err()
+    }
+}
+
+fn malformed(fault: Option<TokenFault>) -> bool {
+    matches!(fault, Some(TokenFault::Malformed(_)))
+}
+
+#[test]
+fn a_good_token_tells_its_claims() {
+    let desk = desk();
+    let draft = desk.admin().scope("a b");
+    assert_eq!(
+        desk.verifier.verify(&draft.token()).as_ref(),
+        Ok(draft.claims())
+    );
+    let draft = desk.issuer.service("factory", "a");
+    assert_eq!(
+        desk.verifier.verify(&draft.token()).as_ref(),
+        Ok(draft.claims())
+    );
+}
+
+#[test]
+fn every_defect_is_refused_and_only_a_wrong_type_is_told() {
+    let desk = desk();
+    for defect in Defect::ALL {
+        let fault = desk.fault(&desk.admin().defect(defect)).unwrap();
+        let told = match defect {
+            Defect::WrongType => Refusal::TokenWrongType,
+            _ => Refusal::TokenInvalid,
+        };
+        assert_eq!(fault.reason(), told, "{defect:?}: {fault:?}");
+    }
+}
+
+#[test]
+fn each_defect_is_refused_for_its_own_cause() {
+    let desk = desk();
+    for (defect, cause) in [
+        (Defect::AlgNoneButSigned, TokenFault::WrongAlgorithm),
+        (Defect::OtherAlgorithm, TokenFault::WrongAlgorithm),
+        (Defect::ForeignKey, TokenFault::BadSignature),
+        (Defect::UnknownKey, TokenFault::UnknownKey),
+        (Defect::TamperedPayload, TokenFault::BadSignature),
+        (Defect::TamperedSignature, TokenFault::BadSignature),
+        (Defect::WrongType, TokenFault::WrongType),
+    ] {
+        assert_eq!(
+            desk.fault(&desk.admin().defect(defect)),
+            Some(cause),
+            "{defect:?}"
+        );
+    }
+}
+
+/// Whoever cannot sign learns nothing of time, type or audience.
+#[test]
+fn a_forged_token_is_invalid_before_it_is_anything_else() {
+    let desk = desk();
+    for defect in [
+        Defect::ForeignKey,
+        Defect::TamperedSignature,
+        Defect::UnknownKey,
+    ] {
+        let drafts = [
+            desk.admin().expired(),
+            desk.admin()
+                .with(|claims| claims.not_before = Some(NOW + 100)),
+            desk.admin().with(|claims| claims.issued_at = NOW + 100),
+            desk.admin()
+                .with(|claims| claims.audience = "other".to_owned()),
+            desk.admin().with(|claims| claims.role = None),
+        ];
+        for draft in drafts {
+            let fault = desk.fault(&draft.defect(defect)).unwrap();
+            assert_eq!(fault.reason(), Refusal::TokenInvalid, "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn a_token_ends_in_the_second_of_its_exp() {
+    let desk = desk();
+    let token = desk.admin().lives(Duration::from_secs(10)).token();
+    desk.clock.advance(Duration::from_micros(9_999_999));
+    assert!(desk.verifier.verify(&token).is_ok());
+    desk.clock.advance(Duration::from_micros(1));
+    assert_eq!(desk.verifier.verify(&token), Err(TokenFault::Expired));
+    assert_eq!(TokenFault::Expired.reason(), Refusal::TokenExpired);
+}
+
+#[test]
+fn an_issuer_may_be_five_seconds_ahead_and_not_six() {
+    let desk = desk();
+    let issued_in = |seconds: i64| {
+        desk.fault(&desk.admin().with(|claims| {
+            claims.issued_at = NOW + seconds;
+            claims.expires_at = NOW + seconds + 900;
+        }))
+    };
+    assert_eq!(issued_in(5), None);
+    assert_eq!(issued_in(6), Some(TokenFault::NotYetValid));
+    assert_eq!(
+        issued_in(i64::MAX - NOW - 900),
+        Some(TokenFault::NotYetValid)
+    );
+}
+
+#[test]
+fn nbf_is_kept_where_it_is_there() {
+    let desk = desk();
+    let begins = |at: i64| desk.fault(&desk.admin().with(|claims| claims.not_before = Some(at)));
+    assert_eq!(begins(NOW), None);
+    assert_eq!(begins(NOW + 1), Some(TokenFault::NotYetValid));
+    assert_eq!(begins(i64::MAX), Some(TokenFault::NotYetValid));
+    assert_eq!(TokenFault::NotYetValid.reason(), Refusal::TokenNotYetValid);
+}
+
+#[test]
+fn no_token_lives_longer_than_the_longest_life() {
+    let desk = desk();
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert_eq!(desk.fault(&desk.admin().lives(day)), None);
+    let longer = day + Duration::from_secs(1);
+    assert_eq!(
+        desk.fault(&desk.admin().lives(longer)),
+        Some(TokenFault::LivesTooLong)
+    );
+    let eternal = desk.admin().with(|claims| claims.expires_at = i64::MAX);
+    assert_eq!(desk.fault(&eternal), Some(TokenFault::LivesTooLong));
+    let ancient = desk.admin().with(|claims| claims.issued_at = i64::MIN);
+    assert_eq!(desk.fault(&ancient), Some(TokenFault::LivesTooLong));
+    let backwards = desk
+        .admin()
+        .with(|claims| claims.expires_at = claims.issued_at);
+    assert!(malformed(desk.fault(&backwards)));
+}
+
+#[test]
+fn issuer_and_audience_are_compared_exactly() {
+    let desk = desk();
+    for other in ["", "Millgate", "millgate ", "millgate2", "mill"] {
+        let issuer = desk.admin().with(|claims| claims.issuer = other.to_owned());
+        assert_eq!(desk.fault(&issuer), Some(TokenFault::WrongIssuer));
+        let audience = desk
+            .admin()
+            .with(|claims| claims.audience = other.to_owned());
+        assert_eq!(desk.fault(&audience), Some(TokenFault::WrongAudience));
+    }
+    // An expired token of somebody else's is not "expired".
+    let theirs = desk
+        .admin()
+        .expired()
+        .with(|claims| claims.audience = "other".to_owned());
+    assert_eq!(
+        desk.fault(&theirs).map(TokenFault::reason),
+        Some(Refusal::TokenInvalid)
+    );
+}
+
+#[test]
+fn the_leeway_is_none_unless_set() {
+    let desk = desk();
+    let expect = Expectations {
+        leeway: Duration::from_secs(2),
+        ..Expectations::default()
+    };
+    let lenient = Verifier::new(desk.issuer.ring(), expect, desk.clock.clone());
+    let ended = desk.admin().expired().token();
+    assert_eq!(desk.verifier.verify(&ended), Err(TokenFault::Expired));
+    assert!(lenient.verify(&ended).is_ok());
+    desk.clock.advance(Duration::from_secs(1));
+    assert_eq!(lenient.verify(&ended), Err(TokenFault::Expired));
+}
+
+#[test]
+fn the_header_has_exactly_its_three_members() {
+    let desk = desk();
+    assert_eq!(desk.fault_of_header(HEADER), None);
+    // Another order, whitespace and case of `typ` say the same.
+    let loose = r#" {"typ": "AT+JWT", "kid":"KID", "alg":"HS256"} "#;
+    assert_eq!(desk.fault_of_header(loose), None);
+    for (from, to) in [
+        (r#""alg":"HS256","#, ""),
+        (r#""kid":"KID","#, ""),
+        (r#","typ":"at+jwt""#, ""),
+        (r#""alg":"HS256""#, r#""alg":"HS256","alg":"HS256""#),
+        (r#""alg":"HS256""#, r#""alg":"none","\u0061lg":"HS256""#),
+        (r#""alg":"HS256""#, r#""alg":"HS256","crit":[]"#),
+        (r#""alg":"HS256""#, r#""alg":"HS256","b64":true"#),
+        (
+            r#""alg":"HS256""#,
+            r#""alg":"HS256","jku":"https://example.test/keys""#,
+        ),
+        (r#""alg":"HS256""#, r#""alg":"HS256","ALG":"none""#),
+        (r#""alg":"HS256""#, r#""alg":["HS256"]"#),
+        (r#""kid":"KID""#, r#""kid":1"#),
+        (r#""typ":"at+jwt""#, r#""typ":null"#),
+        ("}", "}x"),
+        ("{", "[{"),
+    ] {
+        let header = HEADER.replacen(from, to, 1);
+        assert!(malformed(desk.fault_of_header(&header)), "{header}");
+    }
+}
+
+#[test]
+fn only_an_access_token_is_one() {
+    let desk = desk();
+    for typ in [
+        "JWT",
+        "rt+jwt",
+        "",
+        "at+jwt ",
+        "application/at+jwt",
+        "at+jwt2",
+    ] {
+        let header = HEADER.replace("at+jwt", typ);
+        assert_eq!(
+            desk.fault_of_header(&header),
+            Some(TokenFault::WrongType),
+            "{typ}"
+        );
+    }
+}
+
+#[test]
+fn other_names_of_the_algorithm_are_other_algorithms() {
+    let desk = desk();
+    for alg in [
+        "none", "None", "NONE", "", "hs256", "HS384", "HS512", "RS256", "EdDSA",
+    ] {
+        let header = HEADER.replace("HS256", alg);
+        assert_eq!(
+            desk.fault_of_header(&header),
+            Some(TokenFault::WrongAlgorithm),
+            "{alg}"
+        );
+    }
+}
+
+#[test]
+fn a_token_has_three_parts_and_at_most_four_kibibytes() {
+    let desk = desk();
+    let good = desk.admin().token();
+    let parts: Vec<&str> = good.split('.').collect();
+    let (header, payload, signature) = (parts[0], parts[1], parts[2]);
+    for token in [
+        String::new(),
+        ".".to_owned(),
+        "..".to_owned(),
+        "...".to_owned(),
+        header.to_owned(),
+        format!("{header}.{payload}"),
+        format!("{header}.{payload}."),
+        format!(".{payload}.{signature}"),
+        format!("{header}..{signature}"),
+        format!("{good}."),
+        format!(".{good}"),
+        format!("{good}.{signature}"),
+        format!("{header}.{payload}.{signature}.{payload}.{signature}"),
+        format!(" {good}"),
+        format!("{good} "),
+        format!("{good}\n"),
+        format!("{good}="),
+        format!("{good}, {good}"),
+        good.repeat(20),
+    ] {
+        let fault = desk.verifier.verify(&token).unwrap_err();
+        assert_eq!(fault.reason(), Refusal::TokenInvalid, "{token}: {fault:?}");
+    }
+    let filled = |extra: usize| {
+        let draft = desk
+            .admin()
+            .with(|claims| claims.session = Some("s".repeat(extra)));
+        draft.token()
+    };
+    let extra = (1..4096).find(|extra| filled(*extra).len() > 4096).unwrap();
+    assert!(desk.verifier.verify(&filled(extra - 1)).is_ok());
+    assert!(malformed(desk.verifier.verify(&filled(extra)).err()));
+}
+
+/// The last character of 32 bytes in base64url carries two bits that mean nothing.
+#[test]
+fn a_signature_has_one_spelling() {
+    let desk = desk();
+    let good = desk.admin().token();
+    let (head, last) = good.split_at(good.len() - 1);
+    let others = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/=";
+    for other in others.chars().filter(|other| !last.starts_with(*other)) {
+        let fault = desk.verifier.verify(&format!("{head}{other}")).unwrap_err();
+        assert_eq!(fault.reason(), Refusal::TokenInvalid, "{other}");
+    }
+}
+
+#[test]
+fn json_in_a_well_signed_token_is_strict() {
+    let desk = desk();
+    let good = desk.admin().claims().to_json();
+    let kid = desk.issuer.ring().current().signer().kid().to_owned();
+    let header = HEADER.replace("KID", &kid);
+    for payload in [
+        good.replacen('{', r#"{"exp":9999999999,"#, 1),
+        good.replacen('{', r#"{"x":{"y":1,"y":2},"#, 1),
+        good.replacen(
+            '{',
+            &format!("{{\"x\":{}{},", "[".repeat(16), "]".repeat(16)),
+            1,
+        ),
+        format!("{good}{good}"),
+        format!("\u{feff}{good}"),
+        format!("[{good}]"),
+        String::new(),
+        " ".to_owned(),
+    ] {
+        let fault = desk
+            .verifier
+            .verify(&desk.issuer.sign_raw(&header, &payload))
+            .err();
+        assert!(malformed(fault), "{payload}: {fault:?}");
+    }
+}
+
+#[test]
+fn an_unknown_role_is_verified_and_grants_nothing_by_itself() {
+    let desk = desk();
+    assert_eq!(desk.fault(&desk.issuer.user(7, "emperor")), None);
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever is changed in a good token, it is refused.
+        #[test]
+        fn any_mutation_of_a_good_token_is_refused(
+            at in any::<prop::sample::Index>(),
+            byte in 0x20u8..0x7f,
+            kind in 0..4,
+        ) {
+            let desk = desk();
+            let good = desk.admin().scope("a b").token();
+            let mut bytes = good.clone().into_bytes();
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at),
+            }
+            let mutated = String::from_utf8(bytes).unwrap();
+            prop_assume!(mutated != good);
+            let refused = desk.verifier.verify(&mutated);
+            prop_assert_eq!(refused.map_err(TokenFault::reason), Err(Refusal::TokenInvalid));
+        }
+
+        /// Two good tokens do not combine to a third.
+        #[test]
+        fn parts_of_good_tokens_do_not_mix(choice in prop::array::uniform3(0usize..3)) {
+            let desk = desk();
+            let tokens = [
+                desk.admin().token(),
+                desk.issuer.user(8, "customer").token(),
+                desk.issuer.service("factory", "a").token(),
+            ];
+            prop_assume!(choice[1] != choice[2]);
+            let part = |n: usize| tokens[choice[n]].split('.').nth(n).unwrap();
+            let mixed = format!("{}.{}.{}", part(0), part(1), part(2));
+            prop_assert_eq!(desk.verifier.verify(&mixed), Err(TokenFault::BadSignature));
+        }
+
+        #[test]
+        fn no_text_makes_the_verifier_panic(text in ".{0,300}") {
+            prop_assert!(desk().verifier.verify(&text).is_err());
+        }
+
+        #[test]
+        fn no_well_signed_bytes_make_the_verifier_panic(
+            header in prop_oneof![Just(HEADER.to_owned()), ".{0,60}"],
+            payload in ".{0,200}",
+        ) {
+            let desk = desk();
+            let header = header.replace("KID", desk.issuer.ring().current().signer().kid());
+            let token = desk.issuer.sign_raw(&header, &payload);
+            prop_assert!(desk.verifier.verify(&token).is_err());
+        }
+    }
+}
