@@ -1,0 +1,175 @@
+//! Opening a database: the URL, the pools, the settings that make them safe.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{
+    Connection as _, PgConnection,
+    pool::PoolOptions,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{Database, DatabaseOptions, Migrations, SqliteDatabase, migrate};
+use crate::config::StartError;
+
+/// What a [`StartError`] of this module is about, until the service names its own setting.
+pub(super) const SETTING: &str = "database URL";
+
+/// A connection that was idle for longer is asked for a sign of life before it is used: a
+/// server that restarted meanwhile costs a reconnect and not a failed call. A busy pool never
+/// pays for it.
+const TRUST_IDLE_FOR: Duration = Duration::from_secs(1);
+
+impl Database {
+    /// Opens the database and brings its schema up to date.
+    ///
+    /// URLs: `sqlite:PATH` or `postgres://user:password@host:port/name`. An in-memory SQLite
+    /// database is not supported: its readers would not see its writer.
+    ///
+    /// # Errors
+    /// A [`StartError`] on `database URL`, which the service renames to its own setting
+    /// ([`StartError::named`]); it never repeats a PostgreSQL URL, which holds a password.
+    pub async fn open(
+        url: &SecretString,
+        migrations: &Migrations,
+        options: &DatabaseOptions,
+    ) -> Result<Self, StartError> {
+        let url = url.expose_secret();
+        let database = if let Some(rest) = url.strip_prefix("sqlite:") {
+            let path = sqlite_path(rest).map_err(|error| StartError::new(SETTING, error))?;
+            open_sqlite(&path, migrations, options).await?
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            open_postgres(url, migrations, options).await?
+        } else {
+            return Err(StartError::new(
+                SETTING,
+                "must begin with sqlite: or postgres://",
+            ));
+        };
+        tracing::info!(
+            kind = database.kind(),
+            options = options.summary(),
+            "database is open"
+        );
+        Ok(database)
+    }
+}
+
+fn sqlite_path(rest: &str) -> Result<PathBuf, &'static str> {
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path.contains(":memory:") {
+        return Err("sqlite: needs the path of a file");
+    }
+    if path.contains('?') {
+        return Err("sqlite: takes a path and no options");
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// Opens or creates a file that only its owner may read; what is there keeps its content.
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+}
+
+async fn open_sqlite(
+    path: &Path,
+    migrations: &Migrations,
+    options: &DatabaseOptions,
+) -> Result<Database, StartError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        StartError::new(SETTING, format!("cannot open {}: {error}", path.display()))
+    };
+    // Made here and not by SQLite, whose new files everybody may read; the journal takes over
+    // the mode of the file.
+    private_file(path).map_err(|error| failed(&error))?;
+    let connect = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(options.acquire_timeout);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(connect.clone())
+        .await
+        .map_err(|error| failed(&error))?;
+    migrate::sqlite(&writer, path, migrations, options.migration_timeout).await?;
+    let reader = SqlitePoolOptions::new()
+        .max_connections(options.connections)
+        .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
+        .max_lifetime(None)
+        .connect_with(connect.pragma("query_only", "on"))
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(Database::Sqlite(SqliteDatabase { reader, writer }))
+}
+
+async fn open_postgres(
+    url: &str,
+    migrations: &Migrations,
+    options: &DatabaseOptions,
+) -> Result<Database, StartError> {
+    // The error of a bad URL may repeat it, password included: it is not passed on.
+    let connect = PgConnectOptions::from_str(url)
+        .map_err(|_| StartError::new(SETTING, "is not a valid postgres:// URL"))?;
+    migrate::postgres(&connect, migrations, options.migration_timeout).await?;
+    let statement_timeout = options.statement_timeout.as_millis().to_string();
+    let connect = connect.options([
+        ("statement_timeout", statement_timeout.as_str()),
+        // A transaction whose call was dropped is rolled back at once; this is for the rest.
+        ("idle_in_transaction_session_timeout", "60000"),
+    ]);
+    let pool: PgPoolOptions = PoolOptions::new()
+        .max_connections(options.connections)
+        .acquire_timeout(options.acquire_timeout)
+        .test_before_acquire(false)
+        .before_acquire(|connection: &mut PgConnection, meta| {
+            Box::pin(async move {
+                Ok(meta.idle_for < TRUST_IDLE_FOR || connection.ping().await.is_ok())
+            })
+        });
+    let pool = pool
+        .connect_with(connect)
+        .await
+        .map_err(|error| StartError::new(SETTING, format!("cannot connect: {error}")))?;
+    Ok(Database::Postgres(pool))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sqlite_url_is_a_path_and_nothing_else() {
+        assert_eq!(
+            sqlite_path("data/auth.db"),
+            Ok(PathBuf::from("data/auth.db"))
+        );
+        assert_eq!(
+            sqlite_path("///var/auth.db"),
+            Ok(PathBuf::from("/var/auth.db"))
+        );
+        for bad in ["", "//", ":memory:", "//:memory:", "a.db?mode=memory"] {
+            assert!(sqlite_path(bad).is_err(), "{bad:?}");
+        }
+    }
+}

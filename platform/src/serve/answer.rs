@@ -1,0 +1,163 @@
+//! The body of an answer on its way out: bounded in time, ended at shutdown, proof against a
+//! panic, its trailers in the pinned shape, and counted when it is done.
+
+use std::{
+    future::Future as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tonic::{Code, Status, body::Body};
+use tracing::Span;
+
+use super::{connection::Running, deadline, edge::Ending, normalize};
+use crate::fault::{Fault, Reason};
+
+/// What cuts an answer short.
+pub(super) struct Bounds {
+    /// When the call's time is up.
+    pub deadline: Option<Instant>,
+    /// Completes when the server stops; only a stream listens to it.
+    pub stopping: Option<BoxFuture<'static, ()>>,
+}
+
+/// The body that hyper sends.
+pub(super) struct AnswerBody {
+    inner: Body,
+    bounds: Bounds,
+    /// Made when the body first has to wait: a unary answer never does.
+    timer: Option<Pin<Box<Sleep>>>,
+    span: Span,
+    request_id: String,
+    ending: Ending,
+    ended: bool,
+    running: Option<Running>,
+}
+
+impl AnswerBody {
+    pub(super) fn new(
+        inner: Body,
+        bounds: Bounds,
+        span: Span,
+        request_id: String,
+        ending: Ending,
+    ) -> Self {
+        Self {
+            inner,
+            bounds,
+            timer: None,
+            span,
+            request_id,
+            ending,
+            ended: false,
+            running: None,
+        }
+    }
+
+    /// Counts as a running call of its connection for as long as the answer is on its way.
+    pub(super) fn holding(mut self, running: Running) -> Self {
+        self.running = Some(running);
+        self
+    }
+
+    /// Ends the answer here, with this fault in the trailers.
+    fn cut(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut trailers = HeaderMap::new();
+        let code = normalize::replace(&mut trailers, &fault.into());
+        self.end(code);
+        self.inner = Body::empty();
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn end(&mut self, code: Code) {
+        self.ended = true;
+        self.ending.code = Some(code);
+    }
+
+    fn is_time_up(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.bounds.deadline else {
+            return false;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        timer.as_mut().poll(context).is_ready()
+    }
+
+    fn is_stopping(&mut self, context: &mut Context<'_>) -> bool {
+        self.bounds
+            .stopping
+            .as_mut()
+            .is_some_and(|stopping| stopping.as_mut().poll(context).is_ready())
+    }
+}
+
+impl http_body::Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let span = this.span.clone();
+        let _entered = span.enter();
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            Pin::new(&mut this.inner).poll_frame(context)
+        }));
+        match polled {
+            Err(_panic) => {
+                let fault = Fault::internal("a handler panicked")
+                    .with_metadata("request_id", &this.request_id);
+                this.cut(fault)
+            }
+            Ok(Poll::Pending) if this.is_time_up(context) => this.cut(deadline::exceeded()),
+            Ok(Poll::Pending) if this.is_stopping(context) => this.cut(stopping()),
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(None)) => {
+                this.ended = true;
+                Poll::Ready(None)
+            }
+            Ok(Poll::Ready(Some(Err(status)))) => {
+                let mut trailers = HeaderMap::new();
+                normalize::replace(&mut trailers, &status);
+                let code = normalize::normalize(&mut trailers, &this.request_id);
+                this.end(code.unwrap_or(Code::Unknown));
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Ok(Poll::Ready(Some(Ok(mut frame)))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    let code = normalize::normalize(trailers, &this.request_id);
+                    this.end(code.unwrap_or(Code::Unknown));
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The end of a stream on a server that goes down.
+pub(super) fn stopping() -> Fault {
+    Fault::new(
+        Reason::ShuttingDown,
+        "the server is going down, connect again",
+    )
+}
