@@ -70,3 +70,191 @@ fn is_fresh(auth_time: Option<i64>, now: i64, limit: Duration) -> bool {
         age >= -FARTHEST_FUTURE && u64::try_from(age).unwrap_or(0) <= limit.as_secs()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Draft, Issuer, ManualClock};
+
+    const NOW: i64 = 1_790_000_000;
+
+    fn issuer() -> Issuer {
+        Issuer::new(ManualClock::shared(NOW * 1_000_000))
+    }
+
+    fn caller(draft: &Draft<'_>) -> Caller {
+        Caller::new(draft.claims().clone()).unwrap()
+    }
+
+    fn token() -> Rule {
+        Rule {
+            access: Access::Token,
+            scope: None,
+            fresh_within: None,
+            principal: None,
+        }
+    }
+
+    fn staff() -> Rule {
+        Rule {
+            access: Access::Roles(vec!["admin".to_owned(), "user".to_owned()]),
+            ..token()
+        }
+    }
+
+    fn scoped(rule: Rule) -> Rule {
+        Rule {
+            scope: Some("desk.write".to_owned()),
+            ..rule
+        }
+    }
+
+    #[test]
+    fn roles_are_compared_exactly() {
+        let issuer = issuer();
+        for (role, admitted) in [
+            ("admin", Ok(())),
+            ("user", Ok(())),
+            ("customer", Err(Refusal::RoleDenied)),
+            ("Admin", Err(Refusal::RoleDenied)),
+            ("admin ", Err(Refusal::RoleDenied)),
+            ("admin,user", Err(Refusal::RoleDenied)),
+            ("emperor", Err(Refusal::RoleDenied)),
+        ] {
+            let caller = caller(&issuer.user(7, role));
+            assert_eq!(staff().admits(&caller, NOW), admitted, "{role}");
+            assert_eq!(token().admits(&caller, NOW), Ok(()), "{role}");
+        }
+    }
+
+    #[test]
+    fn a_rule_without_scope_is_never_passed_by_a_scoped_or_a_service_token() {
+        let issuer = issuer();
+        let callers = [
+            caller(&issuer.user(7, "admin").scope("desk.write")),
+            caller(&issuer.service("factory", "desk.write")),
+            caller(&issuer.service("factory", "")),
+        ];
+        for caller in &callers {
+            for rule in [token(), staff()] {
+                assert_eq!(
+                    rule.admits(caller, NOW),
+                    Err(Refusal::ScopeDenied),
+                    "{caller:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_scoped_rule_is_passed_by_its_scope_and_by_unscoped_people() {
+        let issuer = issuer();
+        for rule in [scoped(token()), scoped(staff())] {
+            for admitted in [
+                issuer.user(7, "admin"),
+                issuer.user(7, "admin").scope("desk.write"),
+                issuer.user(7, "admin").scope("a desk.write z"),
+                issuer.service("factory", "desk.write"),
+            ] {
+                assert_eq!(rule.admits(&caller(&admitted), NOW), Ok(()), "{admitted:?}");
+            }
+            for refused in [
+                issuer.user(7, "admin").scope("desk.read"),
+                issuer.user(7, "admin").scope("desk.writer desk"),
+                issuer.service("factory", "desk.read"),
+                issuer.service("factory", ""),
+            ] {
+                let refusal = rule.admits(&caller(&refused), NOW);
+                assert_eq!(refusal, Err(Refusal::ScopeDenied), "{refused:?}");
+            }
+        }
+        // A scope does not stand in for a person's role.
+        let customer = caller(&issuer.user(7, "customer").scope("desk.write"));
+        assert_eq!(
+            scoped(staff()).admits(&customer, NOW),
+            Err(Refusal::RoleDenied)
+        );
+    }
+
+    #[test]
+    fn kinds_of_principals_are_kept_apart() {
+        let issuer = issuer();
+        let (person, service) = (
+            caller(&issuer.user(7, "admin")),
+            caller(&issuer.service("factory", "desk.write")),
+        );
+        let only = |principal| Rule {
+            principal: Some(principal),
+            ..scoped(token())
+        };
+        assert_eq!(only(PrincipalKind::User).admits(&person, NOW), Ok(()));
+        assert_eq!(only(PrincipalKind::Service).admits(&service, NOW), Ok(()));
+        let denied = Err(Refusal::PrincipalKindDenied);
+        assert_eq!(only(PrincipalKind::User).admits(&service, NOW), denied);
+        assert_eq!(only(PrincipalKind::Service).admits(&person, NOW), denied);
+    }
+
+    #[test]
+    fn freshness_is_counted_from_the_proof_and_not_from_the_token() {
+        let issuer = issuer();
+        let rule = Rule {
+            fresh_within: Some(Duration::from_secs(300)),
+            ..scoped(token())
+        };
+        let proved = |seconds| {
+            issuer
+                .user(7, "user")
+                .proved_ago(Duration::from_secs(seconds))
+        };
+        assert_eq!(rule.admits(&caller(&proved(0)), NOW), Ok(()));
+        assert_eq!(rule.admits(&caller(&proved(300)), NOW), Ok(()));
+        let stale = Err(Refusal::FreshTokenRequired);
+        assert_eq!(rule.admits(&caller(&proved(301)), NOW), stale);
+        for auth_time in [
+            None,
+            Some(NOW + 6),
+            Some(i64::MAX),
+            Some(i64::MIN),
+            Some(-1),
+        ] {
+            let odd = issuer
+                .user(7, "user")
+                .with(|claims| claims.auth_time = auth_time);
+            assert_eq!(rule.admits(&caller(&odd), NOW), stale, "{auth_time:?}");
+        }
+        // A service cannot prove anew who it is; its scope decides.
+        let service = caller(&issuer.service("factory", "desk.write"));
+        assert_eq!(rule.admits(&service, NOW), Ok(()));
+    }
+
+    #[test]
+    fn refusals_come_in_the_order_of_kind_role_scope_freshness() {
+        let issuer = issuer();
+        let mut rule = Rule {
+            access: Access::Roles(vec!["admin".to_owned()]),
+            scope: Some("desk.write".to_owned()),
+            fresh_within: Some(Duration::from_secs(1)),
+            principal: Some(PrincipalKind::Service),
+        };
+        let stale = Duration::from_secs(2);
+        let worst = issuer.user(7, "customer").scope("x").proved_ago(stale);
+        assert_eq!(
+            rule.admits(&caller(&worst), NOW),
+            Err(Refusal::PrincipalKindDenied)
+        );
+        rule.principal = None;
+        assert_eq!(rule.admits(&caller(&worst), NOW), Err(Refusal::RoleDenied));
+        let admin = issuer.user(7, "admin").scope("x").proved_ago(stale);
+        assert_eq!(rule.admits(&caller(&admin), NOW), Err(Refusal::ScopeDenied));
+        let scoped = issuer
+            .user(7, "admin")
+            .scope("desk.write")
+            .proved_ago(stale);
+        assert_eq!(
+            rule.admits(&caller(&scoped), NOW),
+            Err(Refusal::FreshTokenRequired)
+        );
+        let fresh = issuer.user(7, "admin").scope("desk.write");
+        assert_eq!(rule.admits(&caller(&fresh), NOW), Ok(()));
+    }
+}

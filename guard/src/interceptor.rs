@@ -12,7 +12,7 @@ use crate::bearer::{self, NoToken};
 use crate::caller::Caller;
 use crate::refusal::{Details, Refusal};
 use crate::revocations::Revocations;
-use crate::rules::{Access, Route, Rule};
+use crate::rules::{Route, Rule};
 use crate::verify::{TokenFault, Verifier};
 
 /// Verifies the token and enforces the rule that the [`crate::RuleLayer`] found. Mount it
@@ -37,33 +37,31 @@ impl Interceptor for GuardInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         forget_evidence(&mut request);
         hide_credential(&mut request);
-        let route = request.extensions_mut().remove::<Route>();
-        if let Some(Route::Ruled(rule)) = &route
-            && rule.access == Access::Public
-        {
-            request.extensions_mut().insert(PublicPass);
-            return Ok(request);
-        }
-        let caller = authenticate(
-            &self.verifier,
-            self.revocations.as_ref(),
-            request.metadata(),
-        )?;
-        match route {
-            Some(Route::Ruled(rule)) => {
-                authorize(&rule, &caller, self.verifier.clock().now_seconds())?;
+        match request.extensions_mut().remove::<Route>() {
+            Some(Route::Public) => {
+                request.extensions_mut().insert(PublicPass);
             }
-            Some(Route::Unserved) => {
-                // Answered here, so that what is mounted but not known to the rules stays shut.
-                return Err(Refusal::MethodUnknown.into());
-            }
-            Some(Route::Unruled) | None => {
-                audit::refused(Refusal::PolicyMissing, "no_rule", "", Some(&caller));
-                return Err(Refusal::PolicyMissing.into());
+            route => {
+                let revocations = self.revocations.as_ref();
+                let caller = authenticate(&self.verifier, revocations, request.metadata())?;
+                permit(route, &caller, self.verifier.clock().now_seconds())?;
+                request.extensions_mut().insert(caller);
             }
         }
-        request.extensions_mut().insert(caller);
         Ok(request)
+    }
+}
+
+/// Whether somebody who is known may call what was found under the path.
+fn permit(route: Option<Route>, caller: &Caller, now: i64) -> Result<(), Status> {
+    match route {
+        Some(Route::Ruled(rule)) => authorize(&rule, caller, now),
+        // Answered here, so that what is mounted but not known to the rules stays shut.
+        Some(Route::Unserved) => Err(Refusal::MethodUnknown.into()),
+        Some(Route::Public | Route::Unruled) | None => {
+            audit::refused(Refusal::PolicyMissing, "no_rule", "", Some(caller));
+            Err(Refusal::PolicyMissing.into())
+        }
     }
 }
 

@@ -4,11 +4,14 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::future::Either;
+use futures::TryFutureExt as _;
+use futures::future::{Either, MapOk};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use prost::bytes::Bytes;
 use tonic::Status;
-use tower::{Layer, Service};
+use tonic::body::Body;
+use tower::{BoxError, Layer, Service};
 
 use crate::audit;
 use crate::refusal::Refusal;
@@ -48,11 +51,15 @@ impl<S> Layer<S> for RuleLayer {
 impl<S, B, R> Service<Request<B>> for RuleService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
-    R: Default,
+    R: http_body::Body<Data = Bytes> + Send + 'static,
+    R::Error: Into<BoxError>,
 {
-    type Response = Response<R>;
+    type Response = Response<Body>;
     type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<Response<R>, S::Error>>>;
+    type Future = Either<
+        MapOk<S::Future, fn(Response<R>) -> Response<Body>>,
+        Ready<Result<Response<Body>, S::Error>>,
+    >;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -64,7 +71,8 @@ where
         }
         let route = self.rules.route(request.uri().path());
         request.extensions_mut().insert(route);
-        Either::Left(self.inner.call(request))
+        let answer = self.inner.call(request);
+        Either::Left(answer.map_ok(|response| response.map(Body::new)))
     }
 }
 
@@ -91,7 +99,7 @@ impl NotACall {
 
     /// The refusal for a gRPC client, under an HTTP status that no other client takes for a
     /// success, as the gRPC protocol over HTTP/2 asks for a foreign content type.
-    fn response<R: Default>(self) -> Response<R> {
+    fn response(self) -> Response<Body> {
         let (refusal, http_status, cause) = match self {
             Self::Verb => (
                 Refusal::MessageMalformed,
@@ -126,4 +134,110 @@ fn is_grpc(headers: &HeaderMap) -> bool {
     ["application/grpc", "application/grpc+proto"]
         .iter()
         .any(|known| media_type.as_bytes().eq_ignore_ascii_case(known.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tonic::Code;
+    use tower::{ServiceExt as _, service_fn};
+
+    use super::*;
+    use crate::rules::Route;
+
+    /// What the layer answers, and whether it let the request pass.
+    async fn call(request: Request<()>) -> Result<Route, Response<Body>> {
+        let passed = Arc::new(std::sync::Mutex::new(None));
+        let seen = passed.clone();
+        let inner = service_fn(move |request: Request<()>| {
+            *seen.lock().unwrap() = request.extensions().get::<Route>().cloned();
+            ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+        });
+        let layer = RuleLayer::new(Arc::new(Rules::default()));
+        let response = layer.layer(inner).oneshot(request).await.unwrap();
+        passed.lock().unwrap().take().ok_or(response)
+    }
+
+    fn request(verb: &str, uri: &str, content_types: &[&str]) -> Request<()> {
+        let mut request = Request::builder().method(verb).uri(uri).body(()).unwrap();
+        for content_type in content_types {
+            let value = HeaderValue::from_str(content_type).unwrap();
+            request.headers_mut().append(CONTENT_TYPE, value);
+        }
+        request
+    }
+
+    fn told(response: &Response<Body>) -> (StatusCode, Code) {
+        let status = Status::from_header_map(response.headers()).unwrap();
+        (response.status(), status.code())
+    }
+
+    #[tokio::test]
+    async fn a_grpc_call_passes_with_its_route() {
+        for content_type in [
+            "application/grpc",
+            "application/grpc+proto",
+            "Application/GRPC",
+        ] {
+            let passed = call(request("POST", "/a.B/C", &[content_type])).await;
+            assert!(matches!(passed, Ok(Route::Unserved)), "{content_type}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_verb_is_refused() {
+        for verb in ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "post", "PATCH"] {
+            let refused = call(request(verb, "/a.B/C", &["application/grpc"]))
+                .await
+                .unwrap_err();
+            assert_eq!(
+                told(&refused),
+                (StatusCode::METHOD_NOT_ALLOWED, Code::InvalidArgument),
+                "{verb}"
+            );
+            assert_eq!(refused.headers()[ALLOW], "POST");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_query_is_refused_even_an_empty_one() {
+        for uri in ["/a.B/C?x=1", "/a.B/C?", "http://h/a.B/C?access_token=t"] {
+            let refused = call(request("POST", uri, &["application/grpc"]))
+                .await
+                .unwrap_err();
+            assert_eq!(
+                told(&refused),
+                (StatusCode::BAD_REQUEST, Code::InvalidArgument),
+                "{uri}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn another_content_type_none_or_two_are_refused() {
+        for content_types in [
+            &[][..],
+            &[""],
+            &["application/json"],
+            &["application/grpc-web"],
+            &["application/grpc-web+proto"],
+            &["application/grpc+json"],
+            &["application/grpc; charset=utf-8"],
+            &["application/grpc, application/grpc"],
+            &[" application/grpc"],
+            &["text/plain"],
+            &["application/grpc", "application/grpc"],
+            &["application/grpc", "application/json"],
+        ] {
+            let refused = call(request("POST", "/a.B/C", content_types))
+                .await
+                .unwrap_err();
+            assert_eq!(
+                told(&refused),
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument),
+                "{content_types:?}"
+            );
+        }
+    }
 }

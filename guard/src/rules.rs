@@ -73,10 +73,19 @@ pub enum RulesError {
     Duplicate(String),
 }
 
+static PUBLIC: Rule = Rule {
+    access: Access::Public,
+    scope: None,
+    fresh_within: None,
+    principal: None,
+};
+
 /// What is to be done with a request, by its path.
 #[derive(Clone, Debug)]
 pub(crate) enum Route {
-    /// A method with its rule.
+    /// A method for anybody.
+    Public,
+    /// A method with a rule that asks for a token.
     Ruled(Arc<Rule>),
     /// A served method without a rule: nobody may call it.
     Unruled,
@@ -91,6 +100,7 @@ pub struct Rules {
     unruled: BTreeSet<String>,
     /// Served services that no descriptor describes: all their methods lack a rule.
     undescribed: BTreeSet<String>,
+    public_paths: BTreeSet<String>,
     public_services: BTreeSet<String>,
 }
 
@@ -125,41 +135,32 @@ impl Rules {
         let served = |path: &str| service_of(path).is_some_and(|name| services.contains(&name));
         self.ruled.retain(|path, _| served(path));
         self.unruled.retain(|path| served(path));
-        let described: BTreeSet<&str> = self
-            .ruled
-            .keys()
-            .chain(&self.unruled)
-            .filter_map(|path| service_of(path))
-            .collect();
         self.undescribed = services
             .iter()
-            .filter(|service| !described.contains(*service))
+            .filter(|service| !self.describes(service))
             .map(|service| (*service).to_owned())
             .collect();
         self
     }
 
     /// Makes services public that come without access rules: [`HEALTH_SERVICE`] and
-    /// [`REFLECTION_SERVICES`] by their standard methods, another by all its methods. A service
-    /// whose descriptors are known keeps the rules that stand there.
+    /// [`REFLECTION_SERVICES`] by their standard methods, another by all its methods. Rules that
+    /// stand in a proto are stronger: no service of the descriptors becomes public by its name.
     #[must_use]
     pub fn allow_public(mut self, services: &[&str]) -> Self {
-        let public = Arc::new(Rule::public());
         for service in services {
             let methods: &[&str] = match *service {
                 HEALTH_SERVICE => &["Check", "Watch", "List"],
                 name if REFLECTION_SERVICES.contains(&name) => &["ServerReflectionInfo"],
                 name => {
-                    self.public_services.insert(name.to_owned());
+                    if !self.describes(name) {
+                        self.public_services.insert(name.to_owned());
+                    }
                     &[]
                 }
             };
-            for method in methods {
-                let path = format!("/{service}/{method}");
-                self.unruled.remove(&path);
-                self.ruled.entry(path).or_insert_with(|| public.clone());
-            }
-            self.undescribed.remove(*service);
+            let paths = methods.iter().map(|method| format!("/{service}/{method}"));
+            self.public_paths.extend(paths);
         }
         self
     }
@@ -167,16 +168,23 @@ impl Rules {
     /// The rule of the method with this bare path, such as `/millgate.auth.v1.AuthService/Login`.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&Rule> {
-        self.ruled.get(path).map(Arc::as_ref)
+        match self.ruled.get(path) {
+            Some(rule) => Some(rule),
+            None => self.public_paths.contains(path).then_some(&PUBLIC),
+        }
     }
 
     /// All rules, sorted by path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Rule)> {
-        let sorted: BTreeMap<&str, &Rule> = self
+        let public = self
+            .public_paths
+            .iter()
+            .map(|path| (path.as_str(), &PUBLIC));
+        let ruled = self
             .ruled
             .iter()
-            .map(|(path, rule)| (path.as_str(), rule.as_ref()))
-            .collect();
+            .map(|(path, rule)| (path.as_str(), rule.as_ref()));
+        let sorted: BTreeMap<&str, &Rule> = public.chain(ruled).collect();
         sorted.into_iter()
     }
 
@@ -187,18 +195,25 @@ impl Rules {
 
     pub(crate) fn route(&self, path: &str) -> Route {
         if let Some(rule) = self.ruled.get(path) {
-            return Route::Ruled(rule.clone());
+            return match rule.access {
+                Access::Public => Route::Public,
+                _ => Route::Ruled(rule.clone()),
+            };
         }
-        if self.unruled.contains(path) {
-            return Route::Unruled;
+        let service = service_of(path);
+        let among = |services: &BTreeSet<String>| service.is_some_and(|it| services.contains(it));
+        if self.public_paths.contains(path) || among(&self.public_services) {
+            Route::Public
+        } else if self.unruled.contains(path) || among(&self.undescribed) {
+            Route::Unruled
+        } else {
+            Route::Unserved
         }
-        match service_of(path) {
-            Some(name) if self.public_services.contains(name) => {
-                Route::Ruled(Arc::new(Rule::public()))
-            }
-            Some(name) if self.undescribed.contains(name) => Route::Unruled,
-            _ => Route::Unserved,
-        }
+    }
+
+    fn describes(&self, service: &str) -> bool {
+        let mut paths = self.ruled.keys().chain(&self.unruled);
+        paths.any(|path| service_of(path) == Some(service))
     }
 
     fn add(&mut self, path: String, method: &MethodDescriptorProto) -> Result<(), RulesError> {
@@ -229,15 +244,6 @@ impl Rules {
 }
 
 impl Rule {
-    fn public() -> Self {
-        Self {
-            access: Access::Public,
-            scope: None,
-            fresh_within: None,
-            principal: None,
-        }
-    }
-
     fn read(encoded: &[u8]) -> Result<Self, &'static str> {
         refuse_unknown_members(encoded)?;
         let rule = AccessRule::decode(encoded).map_err(|_| "it cannot be read")?;
@@ -275,7 +281,7 @@ impl Rule {
             fresh_within,
             principal,
         };
-        if rule.access == Access::Public && rule != Self::public() {
+        if rule.access == Access::Public && rule != PUBLIC {
             return Err("a public method cannot ask for scope, freshness or principal");
         }
         Ok(rule)
@@ -301,3 +307,6 @@ fn service_of(path: &str) -> Option<&str> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
     (!service.is_empty() && !method.is_empty() && !method.contains('/')).then_some(service)
 }
+
+#[cfg(test)]
+mod tests;
