@@ -1,1 +1,24 @@
-//! auth-service
+//! The auth service: accounts, passwords, sessions, and the tokens that prove them.
+//!
+//! The way of a call: `service/` reads the request and writes the reply, `actions/` does the work in one transaction,
+//! `domain/` holds the rules, `store/` the SQL. Before all of them stand the guard and [`standing`].
+
+mod actions;
+mod app;
+mod audit;
+mod config;
+mod domain;
+mod hashing;
+mod origin;
+mod provision;
+mod service;
+mod standing;
+mod start;
+mod store;
+mod sweep;
+mod tokens;
+mod wire;
+
+pub use config::{AdminPassword, Config, FactorySecret};
+pub use start::{Ambient, Prepared, prepare};
+pub use store::MIGRATIONS;

@@ -1,0 +1,204 @@
+//! What administrators, services and people do with accounts.
+
+use millgate_contract::auth::v1 as pb;
+use millgate_guard::Caller;
+use millgate_platform::{Etag, Fault, Page, Tx};
+
+use crate::app::App;
+use crate::audit::Event;
+use crate::domain::{
+    EndReason, ExternalId, NameChange, Names, NewPassword, NewUser, Role, User, Viewer, not_found,
+};
+use crate::origin::Origin;
+use crate::store::user_list::{Filter, Order};
+use crate::{store, wire};
+
+/// The parsed account of a CreateUser.
+pub(crate) struct Wanted {
+    /// What it logs in with.
+    pub(crate) names: Names,
+    /// Its password.
+    pub(crate) password: NewPassword,
+    /// What it may do.
+    pub(crate) role: Role,
+    /// The id that the creating client knows it by.
+    pub(crate) external_id: Option<ExternalId>,
+}
+
+/// Makes an account.
+///
+/// # Errors
+/// ROLE_DENIED for a service that asks for more than a customer; USERNAME_TAKEN, EMAIL_TAKEN, EXTERNAL_ID_TAKEN;
+/// OVERLOADED when too many passwords are being hashed.
+pub(crate) async fn create(
+    app: &App,
+    caller: &Caller,
+    wanted: Wanted,
+    request: pb::CreateUserRequest,
+    origin: &Origin,
+) -> Result<pb::User, Fault> {
+    let viewer = Viewer::of(caller);
+    viewer.create(wanted.role)?;
+    let (request_id, body) = wire::without_id(request, |request| &mut request.request_id);
+    let new = NewUser {
+        names: wanted.names,
+        password_hash: app.hashing.hash(wanted.password.password()).await?,
+        role: wanted.role,
+        external_id: wanted.external_id,
+        created_by: viewer.only_made_by().map(str::to_owned),
+    };
+    let mut tx = app.db.begin().await?;
+    let mut once = app
+        .idempotency
+        .claim(&mut tx, &caller.key(), "CreateUser", &request_id, &body)
+        .await?;
+    if let Some(answer) = once.replay() {
+        return Ok(answer);
+    }
+    let user = store::users::insert(&mut tx, &new, app.now()).await?;
+    let answer = wire::user(&user);
+    once.record(&mut tx, &answer).await?;
+    tx.commit().await?;
+    tell("create_user", caller, &user, origin);
+    Ok(answer)
+}
+
+/// An account, for who may see it.
+///
+/// # Errors
+/// USER_NOT_FOUND.
+pub(crate) async fn get(app: &App, caller: &Caller, id: i64) -> Result<User, Fault> {
+    let user = store::users::by_id(&app.db, id)
+        .await?
+        .ok_or_else(|| not_found(id))?;
+    Viewer::of(caller).see(&user)?;
+    Ok(user)
+}
+
+/// A page of the accounts that the caller may see, and the token of the next one.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn list(
+    app: &App,
+    caller: &Caller,
+    filter: Filter<'_>,
+    order: Order,
+    page: &Page,
+) -> Result<(Vec<User>, String), Fault> {
+    let viewer = Viewer::of(caller);
+    let filter = Filter {
+        created_by: viewer.only_made_by(),
+        ..filter
+    };
+    store::user_list::page(&app.db, &filter, order, page).await
+}
+
+/// Changes the names of an account.
+///
+/// # Errors
+/// USER_NOT_FOUND, ROLE_DENIED for a service whose customer is one no more, ETAG_MISMATCH, FIELD_INVALID when no name
+/// would be left, USERNAME_TAKEN, EMAIL_TAKEN.
+pub(crate) async fn rename(
+    app: &App,
+    caller: &Caller,
+    id: i64,
+    change: &NameChange,
+    etag: &str,
+    origin: &Origin,
+) -> Result<User, Fault> {
+    let mut tx = app.db.begin().await?;
+    let user = held(&mut tx, caller, id, etag).await?;
+    if change.is_empty() {
+        return Ok(user);
+    }
+    if change.leaves_nameless(&user) {
+        return Err(Fault::field(
+            "user",
+            "a user name or an email address must remain",
+        ));
+    }
+    let user = store::users::rename(&mut tx, id, change, app.now()).await?;
+    tx.commit().await?;
+    tell("update_user", caller, &user, origin);
+    Ok(user)
+}
+
+/// Deletes an account for good.
+///
+/// # Errors
+/// USER_NOT_FOUND, ROLE_DENIED for a service whose customer is one no more, ETAG_MISMATCH, LAST_ADMIN.
+pub(crate) async fn delete(
+    app: &App,
+    caller: &Caller,
+    id: i64,
+    etag: &str,
+    origin: &Origin,
+) -> Result<(), Fault> {
+    let mut tx = app.db.begin().await?;
+    let user = held(&mut tx, caller, id, etag).await?;
+    store::users::leave_an_admin(&mut tx, &user).await?;
+    store::users::delete(&mut tx, id).await?;
+    tx.commit().await?;
+    tell("delete_user", caller, &user, origin);
+    Ok(())
+}
+
+/// Gives an account another role, and ends its sessions and tokens. The role that it has already changes nothing.
+///
+/// # Errors
+/// USER_NOT_FOUND, ETAG_MISMATCH, LAST_ADMIN, REQUEST_ID_REUSED.
+pub(crate) async fn set_role(
+    app: &App,
+    caller: &Caller,
+    role: Role,
+    request: pb::SetUserRoleRequest,
+    origin: &Origin,
+) -> Result<pb::User, Fault> {
+    let (request_id, body) = wire::without_id(request, |request| &mut request.request_id);
+    let mut tx = app.db.begin().await?;
+    let mut once = app
+        .idempotency
+        .claim(&mut tx, &caller.key(), "SetUserRole", &request_id, &body)
+        .await?;
+    if let Some(answer) = once.replay() {
+        return Ok(answer);
+    }
+    let mut user = held(&mut tx, caller, body.id, &body.etag).await?;
+    let changes = user.role != role;
+    if changes {
+        // A new role is never `admin` here when the old one was.
+        store::users::leave_an_admin(&mut tx, &user).await?;
+        let now = app.now();
+        user = store::users::set_role(&mut tx, user.id, role, now).await?;
+        store::sessions::end_all(&mut tx, user.id, "", EndReason::RoleChanged, now).await?;
+    }
+    let answer = wire::user(&user);
+    once.record(&mut tx, &answer).await?;
+    tx.commit().await?;
+    if changes {
+        tell("set_user_role", caller, &user, origin);
+    }
+    Ok(answer)
+}
+
+/// The account, locked, for who may change it at this revision.
+async fn held(tx: &mut Tx, caller: &Caller, id: i64, etag: &str) -> Result<User, Fault> {
+    let user = store::users::lock(tx, id)
+        .await?
+        .ok_or_else(|| not_found(id))?;
+    Viewer::of(caller).change(&user)?;
+    Etag::check(etag, user.revision)?;
+    Ok(user)
+}
+
+fn tell(what: &'static str, caller: &Caller, user: &User, origin: &Origin) {
+    let event = Event {
+        what,
+        actor: &caller.key(),
+        subject: Some(user.id),
+        session: caller.session().unwrap_or_default(),
+        ..Event::default()
+    };
+    event.done(origin);
+}

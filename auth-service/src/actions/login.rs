@@ -1,0 +1,127 @@
+//! A name and a password become a session.
+
+use super::{Issued, begin_family, credentials_invalid};
+use crate::app::App;
+use crate::audit::Event;
+use crate::domain::{DeviceLabel, Email, Password, Session, Username};
+use crate::origin::Origin;
+use crate::store::{self, users::Credentials};
+use millgate_platform::Fault;
+
+/// How a person proves who they are here (RFC 8176).
+const PASSWORD_METHOD: &str = "pwd";
+
+/// The name that somebody logs in with.
+pub(crate) enum LoginName {
+    /// A user name.
+    Username(Username),
+    /// An email address.
+    Email(Email),
+    /// What no account can be called. It is treated like a name that none is called.
+    Impossible,
+}
+
+/// Begins a session for whoever knows the password.
+///
+/// Unknown name, wrong password, disabled account: the same answer, after the same work. The hash is computed with
+/// today's parameters where there is no account; an account whose hash is older costs what its hash says until its
+/// next login.
+///
+/// # Errors
+/// CREDENTIALS_INVALID; OVERLOADED when too many passwords are being checked.
+pub(crate) async fn log_in(
+    app: &App,
+    name: &LoginName,
+    password: &Password,
+    device: &DeviceLabel,
+    origin: &Origin,
+) -> Result<Issued, Fault> {
+    let event = |cause, subject| Event {
+        what: "login",
+        cause,
+        subject,
+        ..Event::default()
+    };
+    let found = find(app, name).await?;
+    let check = app
+        .hashing
+        .verify(
+            password,
+            found.as_ref().map(|found| found.password_hash.as_str()),
+        )
+        .await?;
+    let Some(account) = found else {
+        event("unknown_name", None).refused(origin);
+        return Err(credentials_invalid());
+    };
+    if !check.matches || !account.is_active() {
+        let cause = if check.matches {
+            "disabled"
+        } else {
+            "wrong_password"
+        };
+        event(cause, Some(account.id)).refused(origin);
+        return Err(credentials_invalid());
+    }
+    // A busy pool is no reason to refuse a login whose password was good.
+    let renewed = if check.outdated {
+        app.hashing.hash(password).await.ok()
+    } else {
+        None
+    };
+    let Some(issued) = begin(app, &account, renewed.as_deref(), device, origin).await? else {
+        event("changed_meanwhile", Some(account.id)).refused(origin);
+        return Err(credentials_invalid());
+    };
+    Event {
+        session: &issued.session,
+        ..event("", Some(account.id))
+    }
+    .done(origin);
+    Ok(issued)
+}
+
+async fn find(app: &App, name: &LoginName) -> Result<Option<Credentials>, Fault> {
+    match name {
+        LoginName::Username(name) => store::users::credentials_by_username(&app.db, name).await,
+        LoginName::Email(email) => store::users::credentials_by_email(&app.db, email).await,
+        LoginName::Impossible => Ok(None),
+    }
+}
+
+/// The session and its first tokens, unless the account has changed since its credentials were read.
+async fn begin(
+    app: &App,
+    account: &Credentials,
+    renewed_hash: Option<&str>,
+    device: &DeviceLabel,
+    origin: &Origin,
+) -> Result<Option<Issued>, Fault> {
+    let now = app.now();
+    let mut tx = app.db.begin().await?;
+    let Some(user) = store::users::log_in(&mut tx, account.id, account.generation, now).await?
+    else {
+        return Ok(None);
+    };
+    if let Some(hash) = renewed_hash {
+        store::users::rehash(&mut tx, user.id, &account.password_hash, hash).await?;
+    }
+    let session = Session {
+        id: app.entropy.uuid_v4().to_string(),
+        user_id: user.id,
+        auth_time: now,
+        amr: PASSWORD_METHOD.to_owned(),
+        create_time: now,
+        last_used_time: now,
+        ended_time: None,
+    };
+    let from = store::sessions::Origin {
+        device_label: device.as_str(),
+        address: &origin.address,
+        user_agent: &origin.user_agent,
+    };
+    store::sessions::insert(&mut tx, &session, &from).await?;
+    let refresh = begin_family(app, &mut tx, &session).await?;
+    tx.commit().await?;
+    Ok(Some(Issued::new(app, &user, &session, &refresh)))
+}

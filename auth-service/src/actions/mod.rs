@@ -1,0 +1,55 @@
+//! What the calls do: each takes parsed values, works in one transaction, and tells the audit log.
+
+pub(crate) mod accounts;
+pub(crate) mod introspect;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod password;
+pub(crate) mod refresh;
+pub(crate) mod register;
+pub(crate) mod service_token;
+
+use millgate_platform::Tx;
+use millgate_platform::{Fault, Reason};
+use secrecy::SecretString;
+
+use crate::app::App;
+use crate::domain::{RefreshToken, Session, User};
+use crate::store;
+use crate::tokens::AccessToken;
+
+/// The tokens of a session, new ones.
+pub(crate) struct Issued {
+    /// The access token.
+    pub(crate) access: AccessToken,
+    /// The refresh token.
+    pub(crate) refresh: SecretString,
+    /// The session that both belong to.
+    pub(crate) session: String,
+}
+
+impl Issued {
+    /// An access token to go with a refresh token that is stored.
+    fn new(app: &App, user: &User, session: &Session, refresh: &RefreshToken) -> Self {
+        Self {
+            access: app.mint.person(user, session),
+            refresh: refresh.text(),
+            session: session.id.clone(),
+        }
+    }
+}
+
+/// Adds a new family's first refresh token to a session.
+async fn begin_family(app: &App, tx: &mut Tx, session: &Session) -> Result<RefreshToken, Fault> {
+    let token = RefreshToken::generate(app.entropy.as_ref());
+    store::refresh_tokens::insert(tx, &token, &session.id, app.now()).await?;
+    Ok(token)
+}
+
+/// The one answer to everybody who does not prove who they are, whatever was wrong.
+fn credentials_invalid() -> Fault {
+    Fault::new(
+        Reason::CredentialsInvalid,
+        "the name or the password is wrong",
+    )
+}

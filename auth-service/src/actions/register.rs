@@ -1,0 +1,56 @@
+//! A person makes an account.
+
+use millgate_contract::auth::v1 as pb;
+use millgate_platform::{ClaimBy, Fault};
+
+use crate::app::App;
+use crate::audit::Event;
+use crate::domain::{Names, NewPassword, NewUser, Role};
+use crate::origin::Origin;
+use crate::{store, wire};
+
+/// Makes an account with the role `customer`.
+///
+/// With a `request_id`, the same request gives the first answer again. Anybody may call, so the id alone means nothing:
+/// it counts together with the body, password included, and tells nobody about another's request.
+///
+/// # Errors
+/// USERNAME_TAKEN, EMAIL_TAKEN; OVERLOADED when too many passwords are being hashed.
+pub(crate) async fn register(
+    app: &App,
+    names: Names,
+    password: &NewPassword,
+    request: pb::RegisterRequest,
+    origin: &Origin,
+) -> Result<pb::RegisterResponse, Fault> {
+    let (request_id, body) = wire::without_id(request, |request| &mut request.request_id);
+    let new = NewUser {
+        names,
+        password_hash: app.hashing.hash(password.password()).await?,
+        role: Role::Customer,
+        external_id: None,
+        created_by: None,
+    };
+    let mut tx = app.db.begin().await?;
+    let mut once = app
+        .idempotency
+        .claim(&mut tx, ClaimBy::Anyone, "Register", &request_id, &body)
+        .await?;
+    if let Some(answer) = once.replay() {
+        return Ok(answer);
+    }
+    let user = store::users::insert(&mut tx, &new, app.now()).await?;
+    let answer = pb::RegisterResponse {
+        message: "User created successfully.".to_owned(),
+        user: Some(wire::user(&user)),
+    };
+    once.record(&mut tx, &answer).await?;
+    tx.commit().await?;
+    Event {
+        what: "register",
+        subject: Some(user.id),
+        ..Event::default()
+    }
+    .done(origin);
+    Ok(answer)
+}

@@ -1,0 +1,47 @@
+//! A service account gets an access token.
+
+use millgate_guard::Scopes;
+use millgate_platform::Fault;
+
+use super::credentials_invalid;
+use crate::app::App;
+use crate::audit::Event;
+use crate::domain::{ClientId, ClientSecret, ServiceAccount};
+use crate::origin::Origin;
+use crate::store;
+use crate::tokens::AccessToken;
+
+/// Trades credentials for a token with the scopes `asked`, or all that the account has.
+///
+/// An unknown client, a wrong secret and a disabled account get the same answer after the same work. `client` is none
+/// for an id that no account can have.
+///
+/// # Errors
+/// CREDENTIALS_INVALID; SCOPE_DENIED for a scope that the account does not have.
+pub(crate) async fn issue(
+    app: &App,
+    client: Option<&ClientId>,
+    secret: &ClientSecret,
+    asked: Option<Scopes>,
+    origin: &Origin,
+) -> Result<(AccessToken, Scopes), Fault> {
+    let id = client.map_or("", ClientId::as_str);
+    let event = |cause| Event {
+        what: "service_token",
+        cause,
+        client_id: id,
+        ..Event::default()
+    };
+    let found = store::service_accounts::by_id(&app.db, id).await?;
+    let proven = ServiceAccount::proves(found.as_ref(), secret, &app.client_key);
+    let Some(account) = found.filter(|_| proven) else {
+        event("credentials").refused(origin);
+        return Err(credentials_invalid());
+    };
+    let scopes = account
+        .grant(asked)
+        .inspect_err(|_| event("scope").refused(origin))?;
+    store::service_accounts::mark_used(&app.db, &account.client_id, app.now()).await?;
+    event("").done(origin);
+    Ok((app.mint.service(&account.client_id, &scopes), scopes))
+}

@@ -1,0 +1,44 @@
+//! What every call shares.
+
+use std::sync::Arc;
+
+use millgate_guard::Verifier;
+use millgate_platform::{Database, Idempotency, PageKey, SharedClock, SharedEntropy};
+use ring::hmac;
+
+use crate::domain::{Micros, SessionLimits};
+use crate::hashing::HashingPool;
+use crate::tokens::Mint;
+
+/// The service's parts, as its actions use them.
+pub(crate) struct App {
+    /// Accounts, sessions, service accounts.
+    pub(crate) db: Database,
+    /// The time.
+    pub(crate) clock: SharedClock,
+    /// Randomness for ids and refresh tokens.
+    pub(crate) entropy: SharedEntropy,
+    /// Computes password hashes.
+    pub(crate) hashing: HashingPool,
+    /// Signs access tokens.
+    pub(crate) mint: Mint,
+    /// Verifies the tokens that come in a body, and at Logout.
+    pub(crate) verifier: Arc<Verifier>,
+    /// How long sessions live.
+    pub(crate) sessions: SessionLimits,
+    /// Derives a refresh token's successor.
+    pub(crate) refresh_key: hmac::Key,
+    /// Under which service accounts' secrets are stored.
+    pub(crate) client_key: hmac::Key,
+    /// Seals page tokens.
+    pub(crate) page_key: PageKey,
+    /// Remembers answers by `request_id`.
+    pub(crate) idempotency: Idempotency,
+}
+
+impl App {
+    /// The time, in microseconds since the Unix epoch.
+    pub(crate) fn now(&self) -> Micros {
+        self.clock.now_micros()
+    }
+}

@@ -1,0 +1,30 @@
+//! The rules: what a name is, what a password must be, who may do what to whom. No transport and no database.
+
+mod device_label;
+mod email;
+mod external_id;
+mod password;
+mod refresh;
+mod rights;
+mod role;
+mod service_account;
+mod session;
+mod time;
+mod user;
+mod username;
+
+pub(crate) use device_label::DeviceLabel;
+pub(crate) use email::Email;
+pub(crate) use external_id::ExternalId;
+pub(crate) use password::{NewPassword, Password};
+pub(crate) use refresh::{Presented, RefreshToken, Verdict};
+pub(crate) use rights::{Viewer, not_found};
+pub(crate) use role::Role;
+pub(crate) use service_account::{ClientId, ClientSecret, ServiceAccount};
+pub(crate) use session::{EndReason, Session, SessionLimits};
+pub(crate) use time::{Micros, micros, seconds};
+pub(crate) use user::{NameChange, Names, NewUser, User, UserState};
+pub(crate) use username::Username;
+
+#[cfg(test)]
+pub(crate) use user::tests;

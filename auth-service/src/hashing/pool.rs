@@ -1,0 +1,194 @@
+//! Hashing happens on a bounded pool with a bounded queue: it is the one thing in this service that costs real work,
+//! and whoever sends logins faster than they can be computed must not take the memory or the other calls with them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millgate_platform::{Fault, Reason, SharedEntropy};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Cost, Verification, argon, verify};
+use crate::domain::Password;
+
+/// What a caller who found the queue full is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Computes hashes, a few at a time.
+#[derive(Clone)]
+pub(crate) struct HashingPool {
+    cost: Cost,
+    entropy: SharedEntropy,
+    /// Hashes being computed.
+    running: Arc<Semaphore>,
+    /// Hashes being computed or waited for.
+    admitted: Arc<Semaphore>,
+    /// The hash of a password that nobody knows: what is checked where there is no account.
+    decoy: Arc<str>,
+}
+
+impl HashingPool {
+    /// A pool that computes `width` hashes at once, while at most `queue` more wait.
+    ///
+    /// # Errors
+    /// INTERNAL when not even one hash can be computed.
+    pub(crate) fn new(
+        cost: Cost,
+        width: usize,
+        queue: usize,
+        entropy: SharedEntropy,
+    ) -> Result<Self, Fault> {
+        let mut unknown = [0; 32];
+        entropy.fill(&mut unknown);
+        let decoy = argon::hash(&unknown, &salt(&entropy), cost)?.into();
+        Ok(Self {
+            cost,
+            running: Arc::new(Semaphore::new(width)),
+            admitted: Arc::new(Semaphore::new(width.saturating_add(queue))),
+            entropy,
+            decoy,
+        })
+    }
+
+    /// The hash of a new password.
+    ///
+    /// # Errors
+    /// OVERLOADED with RetryInfo when the queue is full.
+    pub(crate) async fn hash(&self, password: &Password) -> Result<String, Fault> {
+        let (password, salt, cost) = (password.clone(), salt(&self.entropy), self.cost);
+        self.run(move || argon::hash(password.normal(), &salt, cost))
+            .await?
+    }
+
+    /// Compares a password with a stored hash; without one, does the same work for a "no".
+    ///
+    /// # Errors
+    /// OVERLOADED with RetryInfo when the queue is full.
+    pub(crate) async fn verify(
+        &self,
+        password: &Password,
+        stored: Option<&str>,
+    ) -> Result<Verification, Fault> {
+        let known = stored.is_some();
+        let stored: Arc<str> = stored.map_or_else(|| self.decoy.clone(), Arc::from);
+        let (password, cost) = (password.clone(), self.cost);
+        let done = self.run(move || verify(&password, &stored, cost)).await?;
+        Ok(Verification {
+            matches: done.matches & known,
+            ..done
+        })
+    }
+
+    /// Runs `work` on a blocking thread when it is its turn. A caller that goes away while it waits leaves the queue;
+    /// work that has begun keeps its place until it is done, whoever still waits for it.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let admitted = self
+            .admitted
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_full| overloaded())?;
+        let running = self
+            .running
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_closed| overloaded())?;
+        let places: [OwnedSemaphorePermit; 2] = [admitted, running];
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(places);
+            done
+        });
+        done.await
+            .map_err(|error| Fault::internal("a hash was not computed").with_source(error))
+    }
+}
+
+fn salt(entropy: &SharedEntropy) -> [u8; 16] {
+    let mut salt = [0; 16];
+    entropy.fill(&mut salt);
+    salt
+}
+
+fn overloaded() -> Fault {
+    Fault::new(
+        Reason::Overloaded,
+        "too many passwords are being checked; try again in a moment",
+    )
+    .with_retry_after(RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use millgate_platform::SystemEntropy;
+
+    fn pool(width: usize, queue: usize) -> HashingPool {
+        HashingPool::new(Cost::default(), width, queue, Arc::new(SystemEntropy)).expect("a pool")
+    }
+
+    fn password(text: &str) -> Password {
+        Password::parse(text).expect("a password")
+    }
+
+    #[tokio::test]
+    async fn a_hash_lets_its_password_in_and_no_other() {
+        let pool = pool(1, 8);
+        let stored = pool.hash(&password("correct horse")).await.expect("hashed");
+        let check =
+            async |text, stored| pool.verify(&password(text), stored).await.expect("checked");
+        let good = check("correct horse", Some(stored.as_str())).await;
+        assert_eq!(
+            good,
+            Verification {
+                matches: true,
+                outdated: false
+            }
+        );
+        assert!(!check("correct horsf", Some(stored.as_str())).await.matches);
+        assert!(!check("correct horse", None).await.matches);
+        assert_ne!(
+            stored,
+            pool.hash(&password("correct horse")).await.expect("hashed"),
+            "a salt of its own"
+        );
+    }
+
+    #[tokio::test]
+    async fn past_the_queue_callers_are_sent_away_with_a_time_to_return() {
+        let pool = pool(1, 1);
+        let one_password = password("correct horse");
+        let results =
+            futures::future::join_all((0..20).map(|_| pool.verify(&one_password, None))).await;
+        let refused: Vec<_> = results
+            .iter()
+            .filter_map(|result| result.as_ref().err())
+            .collect();
+        assert_eq!(refused.len(), 18);
+        assert!(
+            refused
+                .iter()
+                .all(|fault| fault.reason() == Reason::Overloaded && fault.retry_after().is_some())
+        );
+        assert!(
+            pool.verify(&one_password, None).await.is_ok(),
+            "there is room again"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_caller_who_goes_away_leaves_the_queue() {
+        let pool = pool(1, 1);
+        let one_password = password("correct horse");
+        for _ in 0..50 {
+            let waiting = pool.verify(&one_password, None);
+            let gone = tokio::time::timeout(Duration::from_millis(1), waiting).await;
+            assert!(!matches!(gone, Ok(Err(ref fault)) if fault.reason() != Reason::Overloaded));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(pool.verify(&one_password, None).await.is_ok());
+        assert_eq!(pool.admitted.available_permits(), 2);
+    }
+}

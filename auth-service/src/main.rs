@@ -1,0 +1,77 @@
+//! `auth-service` serves; `auth-service healthcheck` asks a running one whether it is well.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use auth_service::{Ambient, Config, prepare};
+use clap::Parser;
+use millgate_platform::{ClientTlsArgs, LogArgs, healthcheck, shutdown_signal, telemetry};
+use tokio::net::TcpListener;
+
+/// The auth service of Millgate: accounts, logins, tokens.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Config,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Asks a running auth service whether it serves; exits with 0 when it does.
+    Healthcheck {
+        /// Where it listens.
+        #[arg(
+            long,
+            env = "AUTH_ENDPOINT",
+            default_value = "http://127.0.0.1:50051",
+            value_name = "URL"
+        )]
+        endpoint: String,
+        #[command(flatten)]
+        tls: ClientTlsArgs,
+    },
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Cli {
+        command,
+        config,
+        log,
+    } = Cli::parse();
+    let done = match command {
+        Some(Command::Healthcheck { endpoint, tls }) => ask(&endpoint, &tls).await,
+        None => serve(config, &log).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            use std::io::Write as _;
+            // Nobody is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr(), "auth-service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: Config, log: &LogArgs) -> Result<(), Failure> {
+    telemetry::init(log)?;
+    let shutdown = shutdown_signal()?;
+    let listen = config.listen;
+    let prepared = prepare(config, Ambient::default()).await?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| format!("AUTH_LISTEN: {listen}: {error}"))?;
+    Ok(prepared.serve(listener, shutdown).await?)
+}
+
+async fn ask(endpoint: &str, tls: &ClientTlsArgs) -> Result<(), Failure> {
+    Ok(healthcheck(endpoint, tls.client()?.as_ref(), Duration::from_secs(5)).await?)
+}

@@ -1,0 +1,25 @@
+//! Where a call comes from, for sessions and for the audit log.
+
+use millgate_platform::ClientInfo;
+use tonic::Extensions;
+
+/// The client's address and program, as far as the server believes them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Origin {
+    /// The address; empty where nobody knows it.
+    pub(crate) address: String,
+    /// The program: at most 256 printable characters, may be empty.
+    pub(crate) user_agent: String,
+}
+
+impl Origin {
+    /// From what the server put into a request's extensions.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions
+            .get::<ClientInfo>()
+            .map_or_else(Self::default, |client| Self {
+                address: client.address.to_string(),
+                user_agent: client.user_agent.clone(),
+            })
+    }
+}

@@ -1,0 +1,211 @@
+//! AuthService.
+
+use std::sync::Arc;
+
+use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::auth_service_server::AuthService;
+use millgate_guard::{Claims, bearer_token};
+use millgate_platform::{Fault, Reason};
+use secrecy::ExposeSecret;
+use tonic::{Request, Response, Status};
+
+use super::{Known, Visitor, sign_in};
+use crate::actions::introspect::{Introspection, introspect};
+use crate::actions::logout::{Holding, log_out};
+use crate::actions::{accounts, login, password, refresh, register, service_token};
+use crate::app::App;
+use crate::domain::RefreshToken;
+use crate::wire::{self, TOKEN_TYPE};
+
+/// The handlers over what they share.
+pub(super) struct Auth(pub(super) Arc<App>);
+
+#[tonic::async_trait]
+impl AuthService for Auth {
+    async fn register(
+        &self,
+        request: Request<pb::RegisterRequest>,
+    ) -> Result<Response<pb::RegisterResponse>, Status> {
+        let Visitor {
+            message, origin, ..
+        } = Visitor::of(request)?;
+        let (names, password) = sign_in::registration(&message)?;
+        Ok(Response::new(
+            register::register(&self.0, names, &password, message, &origin).await?,
+        ))
+    }
+
+    async fn login(
+        &self,
+        request: Request<pb::LoginRequest>,
+    ) -> Result<Response<pb::TokenResponse>, Status> {
+        let Visitor {
+            message, origin, ..
+        } = Visitor::of(request)?;
+        let (name, password, device) = sign_in::login(&message)?;
+        let issued = login::log_in(&self.0, &name, &password, &device, &origin).await?;
+        Ok(Response::new(wire::tokens(
+            &issued,
+            "Successfully logged in.",
+        )))
+    }
+
+    async fn refresh(
+        &self,
+        request: Request<pb::RefreshRequest>,
+    ) -> Result<Response<pb::TokenResponse>, Status> {
+        let Visitor {
+            message, origin, ..
+        } = Visitor::of(request)?;
+        if message.refresh_token.is_empty() {
+            return Err(Fault::field("refresh_token", "is needed").into());
+        }
+        let token = RefreshToken::parse(&message.refresh_token)
+            .ok_or_else(|| Fault::new(Reason::RefreshInvalid, "the refresh token is not valid"))?;
+        let issued = refresh::refresh(&self.0, &token, &origin).await?;
+        Ok(Response::new(wire::tokens(&issued, "Tokens refreshed.")))
+    }
+
+    async fn logout(
+        &self,
+        request: Request<pb::LogoutRequest>,
+    ) -> Result<Response<pb::LogoutResponse>, Status> {
+        let Visitor {
+            message,
+            metadata,
+            origin,
+        } = Visitor::of(request)?;
+        let holding = match message.refresh_token.as_str() {
+            "" => bearer_token(&metadata).map_or(Holding::Nothing, Holding::Access),
+            text => RefreshToken::parse(text).map_or(Holding::Nothing, Holding::Refresh),
+        };
+        log_out(&self.0, holding, &origin).await?;
+        Ok(Response::new(pb::LogoutResponse {
+            message: "Successfully logged out.".to_owned(),
+        }))
+    }
+
+    async fn issue_service_token(
+        &self,
+        request: Request<pb::IssueServiceTokenRequest>,
+    ) -> Result<Response<pb::IssueServiceTokenResponse>, Status> {
+        let Visitor {
+            message, origin, ..
+        } = Visitor::of(request)?;
+        let (client, secret, asked) = sign_in::service_token(&message)?;
+        let (access, scopes) =
+            service_token::issue(&self.0, client.as_ref(), &secret, asked, &origin).await?;
+        Ok(Response::new(pb::IssueServiceTokenResponse {
+            access_token: access.text.expose_secret().to_owned(),
+            token_type: TOKEN_TYPE.to_owned(),
+            expires_in: access.expires_in,
+            scope: scopes.to_string(),
+        }))
+    }
+
+    async fn validate_token(
+        &self,
+        request: Request<pb::ValidateTokenRequest>,
+    ) -> Result<Response<pb::ValidateTokenResponse>, Status> {
+        let Known {
+            caller, message, ..
+        } = Known::of(request)?;
+        if message.token.is_empty() {
+            return Err(Fault::field("token", "is needed").into());
+        }
+        let found = introspect(&self.0, &caller, &message.token).await?;
+        Ok(Response::new(introspection(found)))
+    }
+
+    async fn who_am_i(
+        &self,
+        request: Request<pb::WhoAmIRequest>,
+    ) -> Result<Response<pb::WhoAmIResponse>, Status> {
+        let Known { caller, .. } = Known::of(request)?;
+        let claims = caller.claims();
+        let user = match caller.user_id() {
+            Some(id) => Some(wire::user(&accounts::get(&self.0, &caller, id).await?)),
+            None => None,
+        };
+        let at = |seconds: i64| prost_types::Timestamp { seconds, nanos: 0 };
+        Ok(Response::new(pb::WhoAmIResponse {
+            client_id: if user.is_none() {
+                claims.subject.clone()
+            } else {
+                String::new()
+            },
+            user,
+            scope: claims
+                .scope
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            session_id: claims.session.clone().unwrap_or_default(),
+            expire_time: Some(at(claims.expires_at)),
+            auth_time: claims.auth_time.map(at),
+            amr: claims.amr.clone(),
+        }))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<pb::ChangePasswordRequest>,
+    ) -> Result<Response<pb::TokenResponse>, Status> {
+        let Known {
+            caller,
+            message,
+            origin,
+        } = Known::of(request)?;
+        let (current, new) = sign_in::password_change(&message)?;
+        let issued = password::change(&self.0, &caller, &current, &new, &origin).await?;
+        Ok(Response::new(wire::tokens(&issued, "Password changed.")))
+    }
+}
+
+fn introspection(found: Introspection) -> pb::ValidateTokenResponse {
+    let (claims, username) = match found {
+        Introspection::Active(claims, username) => (*claims, username),
+        Introspection::Inactive(reason) => {
+            return pb::ValidateTokenResponse {
+                reason: reason.to_owned(),
+                ..Default::default()
+            };
+        }
+    };
+    let Claims {
+        issuer,
+        audience,
+        subject,
+        issued_at,
+        expires_at,
+        token_id,
+        auth_time,
+        amr,
+        scope,
+        role,
+        session,
+        ..
+    } = claims;
+    pb::ValidateTokenResponse {
+        active: true,
+        reason: String::new(),
+        scope: scope.as_ref().map(ToString::to_string).unwrap_or_default(),
+        client_id: if role.is_none() {
+            subject.clone()
+        } else {
+            String::new()
+        },
+        username,
+        token_type: TOKEN_TYPE.to_owned(),
+        exp: expires_at,
+        iat: issued_at,
+        sub: subject,
+        aud: audience,
+        iss: issuer,
+        jti: token_id,
+        role: role.unwrap_or_default(),
+        sid: session.unwrap_or_default(),
+        auth_time: auth_time.unwrap_or_default(),
+        amr,
+    }
+}

@@ -1,0 +1,91 @@
+//! Reading the requests of people who are about to prove who they are.
+
+use millgate_contract::auth::v1 as pb;
+use millgate_guard::Scopes;
+use millgate_platform::{Fault, FieldFault, Fields};
+
+use crate::actions::login::LoginName;
+use crate::domain::{
+    ClientId, ClientSecret, DeviceLabel, Email, Names, NewPassword, Password, Username,
+};
+use crate::wire;
+
+/// The names and the password of a new account.
+pub(super) fn registration(message: &pb::RegisterRequest) -> Result<(Names, NewPassword), Fault> {
+    let mut fields = Fields::new();
+    let names = names(&mut fields, "", &message.username, &message.email);
+    let password = fields.parse("password", NewPassword::parse(&message.password));
+    fields.all((names, password))
+}
+
+/// The names of a new account; `prefix` is where they stand in the message.
+pub(super) fn names(
+    fields: &mut Fields,
+    prefix: &str,
+    username: &str,
+    email: &str,
+) -> Option<Names> {
+    let name = fields.parse(
+        &format!("{prefix}username"),
+        wire::optional(username, Username::parse),
+    );
+    let address = fields.parse(
+        &format!("{prefix}email"),
+        wire::optional(email, Email::parse),
+    );
+    let (name, address) = (name?, address?);
+    fields.parse(&format!("{prefix}username"), Names::new(name, address))
+}
+
+/// The name, the password and the device of a login.
+///
+/// A name that no account can have is no fault of the request: it is answered like any name that is unknown.
+pub(super) fn login(
+    message: &pb::LoginRequest,
+) -> Result<(LoginName, Password, DeviceLabel), Fault> {
+    let mut fields = Fields::new();
+    let name = fields.parse("username", login_name(&message.username, &message.email));
+    let password = fields.parse("password", Password::parse(&message.password));
+    let device = fields.parse("device_label", DeviceLabel::parse(&message.device_label));
+    fields.all((name, password, device))
+}
+
+fn login_name(username: &str, email: &str) -> Result<LoginName, &'static str> {
+    match (username, email) {
+        ("", "") => Err("a user name or an email address is needed"),
+        (name, "") => Ok(Username::parse(name).map_or(LoginName::Impossible, LoginName::Username)),
+        ("", email) => Ok(Email::parse(email).map_or(LoginName::Impossible, LoginName::Email)),
+        _ => Err("a user name or an email address, not both"),
+    }
+}
+
+/// A service account's credentials, and the scopes it asks for. An id that no account can have is none.
+pub(super) type ServiceLogin = (Option<ClientId>, ClientSecret, Option<Scopes>);
+
+/// The credentials of a service account.
+pub(super) fn service_token(message: &pb::IssueServiceTokenRequest) -> Result<ServiceLogin, Fault> {
+    let mut fields = Fields::new();
+    fields.check("client_id", !message.client_id.is_empty(), "is needed");
+    let secret = fields.parse(
+        "client_secret",
+        ClientSecret::presented(&message.client_secret),
+    );
+    let scopes =
+        |text: &str| Scopes::parse(text).map_err(|error| FieldFault::from(error.to_string()));
+    let asked = fields.parse("scope", wire::optional(&message.scope, scopes));
+    let (secret, asked) = fields.all((secret, asked))?;
+    Ok((ClientId::parse(&message.client_id).ok(), secret, asked))
+}
+
+/// The old and the new password of a change.
+pub(super) fn password_change(
+    message: &pb::ChangePasswordRequest,
+) -> Result<(Password, NewPassword), Fault> {
+    let mut fields = Fields::new();
+    let current = fields.parse(
+        "current_password",
+        Password::parse(&message.current_password),
+    );
+    let new = fields.parse("new_password", NewPassword::parse(&message.new_password));
+    fields.all((current, new))
+}

@@ -1,0 +1,201 @@
+//! From settings to a service that can be served.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millgate_contract::DESCRIPTORS;
+use millgate_guard::{Guard, KeyRing, Rules, SharedRing, Verifier};
+use millgate_platform::{
+    Database, Idempotency, KeyArgs, PageKey, Probe, ServeError, Server, ServiceSecrets,
+    SharedClock, SharedEntropy, StartError, SystemClock, SystemEntropy,
+};
+use ring::hmac;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::config::{Checked, Config};
+use crate::hashing::HashingPool;
+use crate::store::MIGRATIONS;
+use crate::tokens::Mint;
+use crate::{provision, service, store, sweep};
+
+/// How often the key file is looked at.
+const KEY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Time and randomness, passed in so that a test can hold both.
+#[derive(Clone)]
+pub struct Ambient {
+    /// The time.
+    pub clock: SharedClock,
+    /// Randomness for keys, tokens and ids.
+    pub entropy: SharedEntropy,
+}
+
+impl Default for Ambient {
+    /// Those of the operating system.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
+}
+
+/// The service, ready to serve: the database is migrated, the keys are loaded, the first accounts are there.
+pub struct Prepared {
+    app: Arc<App>,
+    server: Server,
+    key_watch: Option<Watch>,
+    admin_created: Option<String>,
+}
+
+type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Opens and migrates the database, loads the keys, makes the first administrator and the factory's service account.
+///
+/// # Errors
+/// Names the setting that is wrong, missing, or of no use.
+pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, StartError> {
+    let checked = config.check()?;
+    let (admin_password, factory_secret) = (
+        config.admin_password.resolve()?,
+        config.factory_client_secret.resolve()?,
+    );
+    let (ring, key_watch) = keys(&config.keys)?;
+    let app = Arc::new(app(&config, &checked, &ring, &ambient).await?);
+    let admin_created = provision::first_admin(&app, &checked, admin_password).await?;
+    provision::factory_account(&app, &checked, factory_secret).await?;
+    Ok(Prepared {
+        server: server(&config, &app, ambient.entropy)?,
+        admin_created: admin_created.then(|| checked.admin.as_str().to_owned()),
+        app,
+        key_watch,
+    })
+}
+
+impl Prepared {
+    /// The name of the first administrator, if this start made it.
+    pub fn admin_created(&self) -> Option<&str> {
+        self.admin_created.as_deref()
+    }
+
+    /// Serves until `shutdown` completes.
+    ///
+    /// # Errors
+    /// As [`Server::serve`].
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let mut background = tokio::task::JoinSet::new();
+        background.spawn(sweep::run(self.app.clone()));
+        if let Some(watch) = self.key_watch {
+            background.spawn(watch);
+        }
+        let served = self.server.serve(listener, shutdown).await;
+        background.shutdown().await;
+        self.app.db.close().await;
+        served
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared")
+            .field("admin_created", &self.admin_created)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn app(
+    config: &Config,
+    checked: &Checked,
+    ring: &SharedRing,
+    ambient: &Ambient,
+) -> Result<App, StartError> {
+    let Ambient { clock, entropy } = ambient.clone();
+    let secrets = ServiceSecrets::load_or_create(
+        &config.secrets,
+        config.keys.keys_permissions,
+        entropy.as_ref(),
+    )
+    .map_err(|error| error.named("AUTH_SECRETS"))?;
+    let db = Database::open(&config.database_url, &MIGRATIONS, &config.database)
+        .await
+        .map_err(|error| error.named("AUTH_DATABASE_URL"))?;
+    if !store::secrets_check::fits(&db, secrets.derive("fingerprint").as_slice()).await? {
+        let message =
+            "is not the secrets file that this database was first used with; restore that one";
+        return Err(StartError::new("AUTH_SECRETS", message));
+    }
+    let hmac_key = |label| hmac::Key::new(hmac::HMAC_SHA256, secrets.derive(label).as_slice());
+    let hashing = HashingPool::new(
+        checked.cost,
+        checked.hashing_width,
+        config.hashing_queue.into(),
+        entropy.clone(),
+    )?;
+    let expect = config.expectations.clone();
+    Ok(App {
+        mint: Mint::new(
+            ring.clone(),
+            expect.clone(),
+            config.access_token_life,
+            checked.sessions,
+            clock.clone(),
+            entropy.clone(),
+        ),
+        verifier: Arc::new(Verifier::new(ring.clone(), expect, clock.clone())),
+        idempotency: Idempotency::new(&secrets.derive("idempotency"), clock.clone()),
+        page_key: PageKey::new(&secrets.derive("page tokens")),
+        refresh_key: hmac_key("refresh derivation"),
+        client_key: hmac_key("service account secrets"),
+        sessions: checked.sessions,
+        hashing,
+        entropy,
+        clock,
+        db,
+    })
+}
+
+fn server(config: &Config, app: &Arc<App>, entropy: SharedEntropy) -> Result<Server, StartError> {
+    let limits = config.limits.limits(service::LOGIN_PATHS)?;
+    let rules = Rules::from_descriptors(DESCRIPTORS)
+        .map_err(|error| StartError::new("access rules", error.to_string()))?
+        .serving(service::SERVICES)
+        .allow_public(&Server::public_services(true, config.reflection));
+    let guard = Guard::new(app.verifier.clone(), rules);
+    let routes = service::routes(app, limits.max_message_bytes);
+    let mut server = Server::new(guard, routes, service::SERVICES, DESCRIPTORS);
+    server.readiness = vec![Probe::database(&app.db)];
+    server.limits = limits;
+    server.tls = config.tls.server(&["h2"])?;
+    server.proxies = config.proxies.trusted(config.proxy_secret.clone())?;
+    server.reflection = config.reflection;
+    server.entropy = entropy;
+    Ok(server)
+}
+
+/// The key ring; from a file it comes with what reads it again when it changes.
+fn keys(args: &KeyArgs) -> Result<(SharedRing, Option<Watch>), StartError> {
+    match (&args.keys, &args.keys_json) {
+        (Some(path), _) => {
+            let (ring, watch) = SharedRing::watch(path, args.keys_permissions.into(), KEY_INTERVAL)
+                .map_err(|error| StartError::new("MILLGATE_KEYS", error.to_string()))?;
+            Ok((ring, Some(Box::pin(watch))))
+        }
+        (None, Some(json)) => {
+            let ring = KeyRing::from_jwks(json.expose_secret())
+                .map_err(|error| StartError::new("MILLGATE_KEYS_JSON", error.to_string()))?;
+            Ok((SharedRing::new(ring), None))
+        }
+        (None, None) => Err(StartError::new(
+            "MILLGATE_KEYS",
+            "is needed (or MILLGATE_KEYS_JSON): the file with the key ring",
+        )),
+    }
+}

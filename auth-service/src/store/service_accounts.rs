@@ -1,0 +1,81 @@
+//! Service accounts.
+
+use std::time::Duration;
+
+use millgate_guard::Scopes;
+use millgate_platform::{Database, Fault, on, on_write};
+use sqlx::FromRow;
+
+use super::unreadable;
+use crate::domain::{Micros, ServiceAccount, micros};
+
+#[derive(FromRow)]
+struct Row {
+    client_id: String,
+    secret_hash: Vec<u8>,
+    scopes: String,
+    disabled: bool,
+}
+
+const BY_ID: &str =
+    "SELECT client_id, secret_hash, scopes, disabled FROM service_accounts WHERE client_id = $1";
+
+/// The service account of this id.
+pub(crate) async fn by_id(db: &Database, client_id: &str) -> Result<Option<ServiceAccount>, Fault> {
+    let row: Option<Row> = on!(db, |c| sqlx::query_as(BY_ID)
+        .bind(client_id)
+        .fetch_optional(c)
+        .await)?;
+    row.map(|row| {
+        Ok(ServiceAccount {
+            scopes: Scopes::parse(&row.scopes)
+                .map_err(|error| unreadable("a scope").with_source(error))?,
+            client_id: row.client_id,
+            secret_hash: row.secret_hash,
+            disabled: row.disabled,
+        })
+    })
+    .transpose()
+}
+
+const INSERT: &str = "\
+    INSERT INTO service_accounts (client_id, secret_hash, scopes, disabled, create_time)
+    VALUES ($1, $2, $3, FALSE, $4)
+    ON CONFLICT (client_id) DO NOTHING";
+
+/// Makes a service account, unless there is one of this id; says whether it did.
+pub(crate) async fn insert_if_absent(
+    db: &Database,
+    client_id: &str,
+    secret_hash: &[u8],
+    scopes: &Scopes,
+    now: Micros,
+) -> Result<bool, Fault> {
+    let made = on_write!(db, |c| sqlx::query(INSERT)
+        .bind(client_id)
+        .bind(secret_hash)
+        .bind(scopes.to_string())
+        .bind(now)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(made == 1)
+}
+
+/// How exactly the last use is known: a service that asks for a token with every breath does not make us write as often.
+const PRECISION: Duration = Duration::from_secs(60);
+const MARK_USED: &str = "\
+    UPDATE service_accounts SET last_used_time = $2
+    WHERE client_id = $1 AND (last_used_time IS NULL OR last_used_time < $3)";
+
+/// Marks that an account got a token, to the minute.
+pub(crate) async fn mark_used(db: &Database, client_id: &str, now: Micros) -> Result<(), Fault> {
+    on_write!(db, |c| sqlx::query(MARK_USED)
+        .bind(client_id)
+        .bind(now)
+        .bind(now.saturating_sub(micros(PRECISION)))
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}

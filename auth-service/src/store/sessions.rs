@@ -1,0 +1,188 @@
+//! Sessions.
+
+use millgate_platform::{Database, Fault, Tx, on_tx, on_write};
+use sqlx::FromRow;
+
+use crate::domain::{EndReason, Micros, Session};
+
+/// The columns of a [`Row`].
+macro_rules! columns {
+    () => {
+        "id, user_id, auth_time, amr, create_time, last_used_time, ended_time"
+    };
+}
+pub(super) use columns;
+
+/// A session's row.
+#[derive(FromRow)]
+pub(super) struct Row {
+    id: String,
+    user_id: i64,
+    auth_time: Micros,
+    amr: String,
+    create_time: Micros,
+    last_used_time: Micros,
+    ended_time: Option<Micros>,
+}
+
+impl From<Row> for Session {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            user_id: row.user_id,
+            auth_time: row.auth_time,
+            amr: row.amr,
+            create_time: row.create_time,
+            last_used_time: row.last_used_time,
+            ended_time: row.ended_time,
+        }
+    }
+}
+
+/// Where a session comes from, to show to the person whose it is.
+pub(crate) struct Origin<'a> {
+    /// What they called the device.
+    pub(crate) device_label: &'a str,
+    /// The address that the login came from.
+    pub(crate) address: &'a str,
+    /// The program that it came from.
+    pub(crate) user_agent: &'a str,
+}
+
+const INSERT: &str = "\
+    INSERT INTO sessions (id, user_id, device_label, address, user_agent, auth_time, amr, create_time, last_used_time)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+
+/// Begins a session.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    session: &Session,
+    origin: &Origin<'_>,
+) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(INSERT)
+        .bind(&session.id)
+        .bind(session.user_id)
+        .bind(origin.device_label)
+        .bind(origin.address)
+        .bind(origin.user_agent)
+        .bind(session.auth_time)
+        .bind(&session.amr)
+        .bind(session.create_time)
+        .bind(session.last_used_time)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const MARK_USED: &str = "UPDATE sessions SET last_used_time = $2 WHERE id = $1";
+
+/// Marks that a session, which the transaction holds, was used: its idle time begins anew.
+pub(crate) async fn mark_used(tx: &mut Tx, id: &str, now: Micros) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(MARK_USED)
+        .bind(id)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const PROVE_AGAIN: &str = concat!(
+    "UPDATE sessions SET auth_time = $3, last_used_time = $3 WHERE id = $1 AND user_id = $2 AND ended_time IS NULL \
+     RETURNING ",
+    columns!()
+);
+
+/// Marks that the person has proved again who they are. None when the session is not theirs or has been ended.
+pub(crate) async fn prove_again(
+    tx: &mut Tx,
+    id: &str,
+    user_id: i64,
+    now: Micros,
+) -> Result<Option<Session>, Fault> {
+    let row: Option<Row> = on_tx!(tx, |c| sqlx::query_as(PROVE_AGAIN)
+        .bind(id)
+        .bind(user_id)
+        .bind(now)
+        .fetch_optional(c)
+        .await)?;
+    Ok(row.map(Session::from))
+}
+
+const END: &str = "\
+    UPDATE sessions SET ended_time = $3, end_reason = $4 WHERE id = $1 AND user_id = $2 AND ended_time IS NULL";
+
+/// Ends a session of a person; says whether there was one to end.
+pub(crate) async fn end(
+    db: &Database,
+    id: &str,
+    user_id: i64,
+    reason: EndReason,
+    now: Micros,
+) -> Result<bool, Fault> {
+    let ended = on_write!(db, |c| sqlx::query(END)
+        .bind(id)
+        .bind(user_id)
+        .bind(now)
+        .bind(reason.as_str())
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(ended == 1)
+}
+
+/// Ends a session that the transaction holds.
+pub(crate) async fn end_held(
+    tx: &mut Tx,
+    session: &Session,
+    reason: EndReason,
+    now: Micros,
+) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(END)
+        .bind(&session.id)
+        .bind(session.user_id)
+        .bind(now)
+        .bind(reason.as_str())
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const END_ALL: &str = "\
+    UPDATE sessions SET ended_time = $3, end_reason = $4 WHERE user_id = $1 AND id <> $2 AND ended_time IS NULL";
+
+/// Ends all sessions of a person but `except` (an empty text for none); says how many.
+pub(crate) async fn end_all(
+    tx: &mut Tx,
+    user_id: i64,
+    except: &str,
+    reason: EndReason,
+    now: Micros,
+) -> Result<u64, Fault> {
+    Ok(on_tx!(tx, |c| sqlx::query(END_ALL)
+        .bind(user_id)
+        .bind(except)
+        .bind(now)
+        .bind(reason.as_str())
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?)
+}
+
+/// How many sessions one statement deletes: it must not hold SQLite's one writer for long.
+const BATCH: i64 = 500;
+const PURGE: &str = "\
+    DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE create_time < $1 ORDER BY create_time LIMIT $2)";
+
+/// Deletes some of the sessions that began before `before`, and their refresh tokens; says how many. Zero means that
+/// there are no more.
+pub(crate) async fn purge(db: &Database, before: Micros) -> Result<u64, Fault> {
+    Ok(on_write!(db, |c| sqlx::query(PURGE)
+        .bind(before)
+        .bind(BATCH)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?)
+}

@@ -1,0 +1,64 @@
+//! Whether who calls is still who the token says: read at every call.
+
+use millgate_platform::{Database, Fault, on};
+use sqlx::FromRow;
+
+use crate::domain::{Micros, Session};
+
+/// What the database says about a person's token.
+#[derive(FromRow)]
+pub(crate) struct PersonRow {
+    /// The account's state.
+    pub(crate) state: String,
+    /// The account's role.
+    pub(crate) role: String,
+    /// The account's generation.
+    pub(crate) generation: i64,
+    create_time: Option<Micros>,
+    last_used_time: Option<Micros>,
+    ended_time: Option<Micros>,
+}
+
+impl PersonRow {
+    /// The session, where the account has it.
+    pub(crate) fn session(&self, id: &str, user_id: i64) -> Option<Session> {
+        Some(Session {
+            id: id.to_owned(),
+            user_id,
+            auth_time: self.create_time?,
+            amr: String::new(),
+            create_time: self.create_time?,
+            last_used_time: self.last_used_time?,
+            ended_time: self.ended_time,
+        })
+    }
+}
+
+const PERSON: &str = "\
+    SELECT u.state, u.role, u.generation, s.create_time, s.last_used_time, s.ended_time
+    FROM users u LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id
+    WHERE u.id = $1";
+
+/// The account and the session behind a person's token. None when the account is gone.
+pub(crate) async fn person(
+    db: &Database,
+    id: i64,
+    session: &str,
+) -> Result<Option<PersonRow>, Fault> {
+    Ok(on!(db, |c| sqlx::query_as(PERSON)
+        .bind(id)
+        .bind(session)
+        .fetch_optional(c)
+        .await)?)
+}
+
+const SERVICE: &str = "SELECT disabled FROM service_accounts WHERE client_id = $1";
+
+/// Whether the service account behind a token is in use.
+pub(crate) async fn service_is_enabled(db: &Database, client_id: &str) -> Result<bool, Fault> {
+    let disabled: Option<bool> = on!(db, |c| sqlx::query_scalar(SERVICE)
+        .bind(client_id)
+        .fetch_optional(c)
+        .await)?;
+    Ok(disabled == Some(false))
+}

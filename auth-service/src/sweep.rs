@@ -1,0 +1,37 @@
+//! Deletes what nobody will ask for again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millgate_platform::Fault;
+
+use crate::app::App;
+use crate::domain::micros;
+use crate::store;
+
+const INTERVAL: Duration = Duration::from_secs(10 * 60);
+/// How long an old session is kept beyond the time that any session can live: its tokens are still told that it ended.
+const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Sweeps now and then, until it is dropped.
+pub(crate) async fn run(app: Arc<App>) {
+    loop {
+        if let Err(fault) = sweep(&app).await {
+            tracing::warn!(%fault, "old sessions and answers were not deleted; the next sweep tries again");
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Deletes old sessions with their refresh tokens, and answers that are past their time.
+async fn sweep(app: &App) -> Result<(), Fault> {
+    let before = app
+        .now()
+        .saturating_sub(micros(app.sessions.absolute))
+        .saturating_sub(micros(GRACE));
+    while store::sessions::purge(&app.db, before).await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    app.idempotency.purge(&app.db).await?;
+    Ok(())
+}
