@@ -1,0 +1,240 @@
+//! What happens when only part of the guard stands before a handler, and what is logged.
+#![expect(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use millgate_guard::testing::{Defect, Issuer, ManualClock};
+use millgate_guard::{
+    Admitted, Anyone, Caller, Claims, Guard, Refusal, Revocations, Rules, role_required,
+    token_required,
+};
+use tonic::service::Interceptor;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt as _;
+
+const NOW_MICROS: i64 = 1_790_000_000_000_000;
+
+fn issuer() -> Issuer {
+    Issuer::new(ManualClock::shared(NOW_MICROS))
+}
+
+fn request(bearer: &str) -> Request<()> {
+    let mut request = Request::new(());
+    request
+        .metadata_mut()
+        .insert("authorization", bearer.parse().unwrap());
+    request
+}
+
+fn reason(status: &Status) -> String {
+    status.get_details_error_info().unwrap().reason
+}
+
+#[test]
+fn without_the_guard_a_handler_gets_neither_admitted_nor_anyone() {
+    for status in [
+        Admitted::of(Request::new(())).unwrap_err(),
+        Anyone::of(Request::new(())).unwrap_err(),
+    ] {
+        assert_eq!(status.code(), Code::PermissionDenied);
+        assert_eq!(reason(&status), "POLICY_MISSING");
+    }
+}
+
+#[test]
+fn the_interceptor_without_the_rule_layer_admits_nobody() {
+    let issuer = issuer();
+    let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
+    let refused = interceptor
+        .call(request(&issuer.user(7, "admin").bearer()))
+        .unwrap_err();
+    assert_eq!(reason(&refused), "POLICY_MISSING");
+    let refused = interceptor.call(Request::new(())).unwrap_err();
+    assert_eq!(reason(&refused), "TOKEN_MISSING");
+}
+
+#[test]
+fn token_required_admits_any_person_with_a_good_token() {
+    let issuer = issuer();
+    let mut interceptor = token_required(issuer.verifier());
+    let admitted = interceptor
+        .call(request(&issuer.user(7, "customer").bearer()))
+        .unwrap();
+    let admitted = Admitted::of(admitted).unwrap();
+    assert_eq!(admitted.caller.user_id(), Some(7));
+    assert!(admitted.caller.has_role("customer"));
+    for (bearer, told) in [
+        (issuer.user(7, "admin").expired().bearer(), "TOKEN_EXPIRED"),
+        (
+            issuer.user(7, "admin").defect(Defect::AlgNone).bearer(),
+            "TOKEN_INVALID",
+        ),
+        (issuer.service("factory", "a").bearer(), "SCOPE_DENIED"),
+    ] {
+        assert_eq!(
+            reason(&interceptor.call(request(&bearer)).unwrap_err()),
+            told
+        );
+    }
+    let mut scoped = token_required(issuer.verifier()).with_scope("a");
+    assert!(
+        scoped
+            .call(request(&issuer.service("factory", "a b").bearer()))
+            .is_ok()
+    );
+}
+
+#[test]
+fn role_required_admits_its_roles_and_without_roles_nobody() {
+    let issuer = issuer();
+    let mut staff = role_required(issuer.verifier(), ["admin", "user"]);
+    let mut nobody = role_required(issuer.verifier(), Vec::<String>::new());
+    let (admin, customer) = (
+        issuer.user(7, "admin").bearer(),
+        issuer.user(7, "customer").bearer(),
+    );
+    assert!(staff.call(request(&admin)).is_ok());
+    assert_eq!(
+        reason(&staff.call(request(&customer)).unwrap_err()),
+        "ROLE_DENIED"
+    );
+    assert_eq!(
+        reason(&nobody.call(request(&admin)).unwrap_err()),
+        "ROLE_DENIED"
+    );
+}
+
+struct AllRevoked;
+
+impl Revocations for AllRevoked {
+    fn refuses(&self, _: &Claims) -> Option<Refusal> {
+        Some(Refusal::TokenRevoked)
+    }
+}
+
+#[test]
+fn plain_interceptors_ask_about_revocations_too() {
+    let issuer = issuer();
+    let mut interceptor = token_required(issuer.verifier()).with_revocations(Arc::new(AllRevoked));
+    let refused = interceptor
+        .call(request(&issuer.user(7, "admin").bearer()))
+        .unwrap_err();
+    assert_eq!(reason(&refused), "TOKEN_REVOKED");
+}
+
+/// A caller that was verified for an earlier request does not vouch for this one.
+#[test]
+fn evidence_of_another_request_is_dropped() {
+    let issuer = issuer();
+    let mut interceptor = token_required(issuer.verifier());
+    let admitted = interceptor
+        .call(request(&issuer.user(1, "admin").bearer()))
+        .unwrap();
+    let admin = admitted.extensions().get::<Caller>().unwrap().clone();
+
+    let mut smuggled = request(&issuer.user(7, "customer").bearer());
+    smuggled.extensions_mut().insert(admin.clone());
+    let caller = Admitted::of(interceptor.call(smuggled).unwrap())
+        .unwrap()
+        .caller;
+    assert_eq!(caller.key(), "user:7");
+
+    let mut without_token = Request::new(());
+    without_token.extensions_mut().insert(admin);
+    assert!(interceptor.call(without_token).is_err());
+}
+
+#[test]
+fn a_caller_tells_what_the_token_said() {
+    let issuer = issuer();
+    let mut interceptor = token_required(issuer.verifier()).with_scope("a");
+    let draft = issuer.user(7, "admin").scope("b a").acting("factory");
+    let admitted = Admitted::of(interceptor.call(request(&draft.bearer())).unwrap()).unwrap();
+    let caller = admitted.caller;
+    assert_eq!(caller.subject(), "7");
+    assert_eq!(caller.actor(), Some("factory"));
+    assert_eq!(caller.token_id(), draft.claims().token_id);
+    assert_eq!(caller.expires_at(), NOW_MICROS / 1_000_000 + 900);
+    assert_eq!(caller.auth_time(), Some(NOW_MICROS / 1_000_000));
+    assert_eq!(
+        caller.scope().map(ToString::to_string).as_deref(),
+        Some("a b")
+    );
+    assert_eq!(caller.session(), Some("session-of-7"));
+    let draft = issuer.service("factory", "a");
+    let admitted = Admitted::of(interceptor.call(request(&draft.bearer())).unwrap()).unwrap();
+    let caller = admitted.caller;
+    assert_eq!(caller.key(), "service:factory");
+    assert_eq!(
+        (caller.user_id(), caller.role(), caller.session()),
+        (None, None, None)
+    );
+    assert!(!caller.has_role(""));
+}
+
+/// A log that can be read.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn refusals_are_logged_with_their_cause_and_never_with_the_token() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let issuer = issuer();
+    let mut interceptor = role_required(issuer.verifier(), ["admin"]);
+    let tokens = [
+        issuer.user(7, "customer").token(),
+        issuer.user(7, "admin").expired().token(),
+        issuer
+            .user(7, "admin")
+            .defect(Defect::TamperedSignature)
+            .token(),
+        issuer.user(7, "admin").defect(Defect::Padded).token(),
+    ];
+    tracing::subscriber::with_default(subscriber, || {
+        for token in &tokens {
+            assert!(
+                interceptor
+                    .call(request(&format!("Bearer {token}")))
+                    .is_err()
+            );
+        }
+        let admitted = interceptor
+            .call(request(&issuer.user(7, "admin").bearer()))
+            .unwrap();
+        tracing::info!(request = ?Admitted::of(admitted).unwrap());
+    });
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for told in [
+        "millgate.audit",
+        "ROLE_DENIED",
+        "user:7",
+        "bad_signature",
+        "canonical base64url",
+    ] {
+        assert!(log.contains(told), "{told} is missing in {log}");
+    }
+    for token in &tokens {
+        for part in token.split('.').map(|part| part.trim_end_matches('=')) {
+            assert!(!log.contains(part), "a part of a token stands in {log}");
+        }
+    }
+    assert!(log.contains("Sensitive"), "{log}");
+}
