@@ -1,1 +1,50 @@
-//! gateway
+//! HTTP/JSON in, gRPC out: every method that carries a `google.api.http` annotation as a REST route, from the
+//! descriptors alone.
+//!
+//! The way of a request, a module a hop:
+//!
+//! ```text
+//! server        connections: TLS, time limits, stop
+//! gateway       the order of things
+//!   router      method and path -> a binding     (template, percent; api reads them from the descriptors)
+//!   headers     what may pass on, and whether there is a token at all
+//!   body        content type, size, time
+//!   binder      path, query, body, headers -> one message      (json, query, mask, preconditions)
+//!   upstream    the call
+//!   answer      message -> status, headers, JSON                (json, location)
+//!   error       a refusal or a failure -> status, headers, JSON
+//! ```
+//!
+//! A method that streams is routed and answers 501 STREAM_NOT_SERVED.
+
+mod activity;
+pub mod answer;
+pub mod api;
+pub mod binder;
+pub mod body;
+pub mod config;
+pub mod cors;
+pub mod error;
+pub mod gateway;
+pub mod headers;
+pub mod health;
+pub mod healthcheck;
+pub mod json;
+pub mod location;
+pub mod mask;
+pub mod percent;
+pub mod preconditions;
+pub mod prepare;
+pub mod problem;
+pub mod query;
+pub mod router;
+pub mod server;
+pub mod template;
+pub mod upstream;
+
+pub use config::{Config, LimitArgs};
+pub use gateway::{Gateway, Peer, Rules};
+pub use healthcheck::healthcheck;
+pub use prepare::{Prepared, prepare};
+pub use server::ServeError;
+pub use upstream::{Upstream, UpstreamConfig};

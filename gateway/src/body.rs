@@ -1,0 +1,209 @@
+//! The body of a request: read within a size and a time, never buffered past either.
+
+use crate::problem::{Problem, reason, shortened};
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http_body::Body;
+use http_body_util::BodyExt as _;
+use std::pin::pin;
+use std::time::Duration;
+use tonic::Code;
+
+/// Reads a body whole. MESSAGE_TOO_LARGE past `most` bytes, BODY_TIMEOUT past `longest`.
+pub async fn read<B>(body: B, most: usize, longest: Duration) -> Result<Bytes, Problem>
+where
+    B: Body<Data = Bytes>,
+{
+    let too_large = || {
+        Problem::new(
+            Code::ResourceExhausted,
+            reason::MESSAGE_TOO_LARGE,
+            format!("the body has more than {most} bytes"),
+        )
+    };
+    let told = body.size_hint().lower();
+    if usize::try_from(told).map_or(true, |told| told > most) {
+        return Err(too_large());
+    }
+    let collected = async {
+        let mut body = pin!(body);
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| {
+                Problem::new(
+                    Code::InvalidArgument,
+                    reason::JSON_MALFORMED,
+                    "the body was cut off",
+                )
+            })?;
+            if let Ok(data) = frame.into_data() {
+                if whole.len() + data.len() > most {
+                    return Err(too_large());
+                }
+                whole.extend_from_slice(&data);
+            }
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(longest, collected)
+        .await
+        .unwrap_or_else(|_| {
+            let message = "the body did not arrive in time";
+            Err(Problem::new(
+                Code::DeadlineExceeded,
+                reason::BODY_TIMEOUT,
+                message,
+            ))
+        })
+}
+
+/// CONTENT_TYPE unless the body says that it is `application/json` in UTF-8, not compressed.
+pub fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |message: String| {
+        Err(Problem::new(
+            Code::InvalidArgument,
+            reason::CONTENT_TYPE,
+            message,
+        ))
+    };
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return refused("the body must not be compressed".to_owned());
+    }
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = values.next() else {
+        return refused("the body must be application/json, and says nothing".to_owned());
+    };
+    let text = value.to_str().unwrap_or_default();
+    let mut parts = text.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
+    let is_utf8 = parts.all(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        !name.trim().eq_ignore_ascii_case("charset")
+            || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    });
+    if is_json && is_utf8 && values.next().is_none() {
+        return Ok(());
+    }
+    refused(format!(
+        "the body must be application/json in UTF-8, not {:?}",
+        shortened(text)
+    ))
+}
+
+/// NOT_ACCEPTABLE when the client asks for something, and for no kind of JSON. What cannot be read asks for nothing.
+pub fn check_accept(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut asked = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim())
+        .filter(|range| range.contains('/'))
+        .peekable();
+    let takes_json = |range: &str| {
+        ["*/*", "application/*", "application/json"]
+            .iter()
+            .any(|known| range.eq_ignore_ascii_case(known))
+    };
+    if asked.peek().is_none() || asked.any(takes_json) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::InvalidArgument,
+        reason::NOT_ACCEPTABLE,
+        "the answers are application/json, which the request does not accept",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderName;
+    use http_body_util::{Full, StreamBody};
+
+    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(&name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_body_is_json_and_says_so() {
+        let cases: [(&[&str], bool); 11] = [
+            (&["application/json"], true),
+            (&["Application/JSON; charset=UTF-8"], true),
+            (&["application/json;charset=\"utf-8\""], true),
+            (&["application/json; charset=latin1"], false),
+            (&["application/jsonp"], false),
+            (&["application/x-www-form-urlencoded"], false),
+            (&["text/plain"], false),
+            (&["text/plain; application/json"], false),
+            (&["application/json", "text/plain"], false),
+            (&[""], false),
+            (&[], false),
+        ];
+        for (values, good) in cases {
+            assert_eq!(
+                check_content_type(&headers(CONTENT_TYPE, values)).is_ok(),
+                good,
+                "{values:?}"
+            );
+        }
+        let mut gzipped = headers(CONTENT_TYPE, &["application/json"]);
+        gzipped.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
+        assert!(check_content_type(&gzipped).is_err());
+    }
+
+    #[test]
+    fn accept_is_read_leniently() {
+        let cases: [(&[&str], bool); 8] = [
+            (&[], true),
+            (&["*/*"], true),
+            (&["text/html,application/xhtml+xml,*/*;q=0.8"], true),
+            (&["application/json;q=0.1"], true),
+            (&["APPLICATION/JSON"], true),
+            (&["nonsense"], true),
+            (&["text/html"], false),
+            (&["text/html", "image/*"], false),
+        ];
+        for (values, good) in cases {
+            assert_eq!(
+                check_accept(&headers(ACCEPT, values)).is_ok(),
+                good,
+                "{values:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_up_to_its_limit() {
+        let second = Duration::from_secs(1);
+        let body = |size: usize| Full::new(Bytes::from(vec![b' '; size]));
+        assert_eq!(read(body(8), 8, second).await.unwrap().len(), 8);
+        assert_eq!(
+            read(body(9), 8, second).await.unwrap_err().reason,
+            "MESSAGE_TOO_LARGE"
+        );
+        // A body that does not tell its size is cut where it passes the limit, and not read on.
+        let endless = futures::stream::repeat_with(|| {
+            Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(b"1234")))
+        });
+        assert_eq!(
+            read(StreamBody::new(endless), 8, second)
+                .await
+                .unwrap_err()
+                .reason,
+            "MESSAGE_TOO_LARGE"
+        );
+        let stalled = futures::stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>();
+        let found = read(StreamBody::new(stalled), 8, Duration::from_millis(10)).await;
+        assert_eq!(found.unwrap_err().reason, "BODY_TIMEOUT");
+    }
+}

@@ -1,0 +1,90 @@
+//! The gateway by itself: `gateway` serves, `gateway healthcheck` asks one that does.
+#![expect(
+    clippy::print_stderr,
+    reason = "a start that fails says why on the terminal"
+)]
+
+use clap::Parser;
+use gateway::{Config, healthcheck, prepare};
+use millgate_platform::{LogArgs, StartError, SystemEntropy, shutdown_signal, telemetry};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// HTTP/JSON for the gRPC services behind it.
+#[derive(Parser)]
+#[command(name = "gateway", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Config,
+    #[command(flatten)]
+    logs: LogArgs,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Asks a running gateway whether it and the services behind it are ready; the exit status says so.
+    Healthcheck {
+        /// Where it is; the address that it listens on when not said.
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
+        /// The address that it listens on.
+        #[arg(
+            long,
+            env = "GATEWAY_LISTEN",
+            value_name = "ADDRESS",
+            default_value = "127.0.0.1:8080"
+        )]
+        listen: SocketAddr,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        None => serve(cli.config, &cli.logs).await,
+        Some(Command::Healthcheck { endpoint, listen }) => {
+            let endpoint = endpoint.unwrap_or_else(|| format!("http://{}", reachable(listen)));
+            healthcheck(&endpoint, HEALTHCHECK_TIMEOUT).await
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: Config, logs: &LogArgs) -> Result<(), StartError> {
+    telemetry::init(logs)?;
+    let failed =
+        |error: &dyn std::fmt::Display| StartError::new("GATEWAY_LISTEN", error.to_string());
+    let shutdown = shutdown_signal().map_err(|error| failed(&error))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| failed(&error))?;
+    let prepared = prepare(config, Arc::new(SystemEntropy))?;
+    prepared
+        .serve(listener, shutdown)
+        .await
+        .map_err(|error| failed(&error))
+}
+
+/// Where a listener can be reached from its own machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

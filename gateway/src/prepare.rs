@@ -1,0 +1,72 @@
+//! From the settings to a gateway that is ready to be served.
+
+use crate::config::Config;
+use crate::cors::Cors;
+use crate::gateway::{Gateway, Rules};
+use crate::server::{Connections, ServeError, Server};
+use crate::upstream::Upstream;
+use millgate_contract::DESCRIPTORS;
+use millgate_platform::{SharedEntropy, StartError};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// A gateway with its routes read. The services behind it need not be up yet.
+#[derive(Debug)]
+pub struct Prepared {
+    gateway: Arc<Gateway>,
+    connections: Connections,
+}
+
+/// Reads the routes of the contract and puts the gateway together.
+///
+/// # Errors
+/// Names the setting that is wrong.
+pub fn prepare(config: Config, entropy: SharedEntropy) -> Result<Prepared, StartError> {
+    let client_tls = config.client_tls.client()?;
+    let upstreams = config.upstreams();
+    let upstreams = upstreams
+        .iter()
+        .map(|upstream| Upstream::new(upstream, client_tls.as_ref()));
+    let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
+    let tls = config.tls.server(&["h2", "http/1.1"])?;
+    let cors = Cors::new(&config.cors_origins).map_err(|origin| {
+        let message = format!("{origin:?} is no origin: https://host or https://host:port");
+        StartError::new("GATEWAY_CORS_ORIGINS", message)
+    })?;
+    let rules = Rules {
+        deadline: config.limits.deadline,
+        max_body_bytes: config.limits.max_body_bytes as usize,
+        body_timeout: config.limits.body_timeout,
+        proxies: config.proxies.trusted(None)?,
+        proxy_secret: config.proxy_secret,
+        cors,
+        tls: tls.is_some(),
+    };
+    let connections = Connections {
+        proxies: rules.proxies.clone(),
+        limits: config.limits,
+        tls,
+    };
+    let gateway = Gateway::new(DESCRIPTORS, upstreams, rules, entropy)
+        .map_err(|error| StartError::new("routes", error.to_string()))?;
+    Ok(Prepared {
+        gateway: Arc::new(gateway),
+        connections,
+    })
+}
+
+impl Prepared {
+    /// Serves until `shutdown` completes and what runs has finished, or the drain time is over.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        Server::new(self.gateway, self.connections)
+            .serve(listener, shutdown)
+            .await
+    }
+}

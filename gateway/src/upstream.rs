@@ -1,0 +1,191 @@
+//! The services behind the gateway: which one serves what, and the call itself.
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use http::uri::PathAndQuery;
+use millgate_platform::{ClientTls, StartError, channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tonic::client::Grpc;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
+use tonic::{Extensions, Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Connections to one upstream. A server takes about a hundred calls at once on each.
+const CHANNELS: usize = 4;
+/// The largest answer that is taken: a page of a thousand resources has room.
+const MOST_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+
+/// A service to call, and what it serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// What it serves: a package or a service, by its full name (`millgate.auth.v1`).
+    pub prefix: String,
+    /// Where it listens: `http://host:port` or `https://host:port`.
+    pub endpoint: String,
+    /// The setting that says so, for messages.
+    pub setting: String,
+}
+
+/// One upstream and its connections.
+#[derive(Debug)]
+pub struct Upstream {
+    prefix: String,
+    channels: Vec<Channel>,
+    next: AtomicUsize,
+}
+
+impl Upstream {
+    /// Connects at the first call, and again whenever a connection is lost.
+    ///
+    /// # Errors
+    /// Names the setting with an endpoint that is none.
+    pub fn new(config: &UpstreamConfig, tls: Option<&ClientTls>) -> Result<Self, StartError> {
+        // The gateway has its own timer, which may be longer than the one of a usual channel.
+        let open = |_| channel::stream_channel(&config.setting, &config.endpoint, tls);
+        Ok(Self {
+            prefix: config.prefix.clone(),
+            channels: (0..CHANNELS).map(open).collect::<Result<_, _>>()?,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// What it serves.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn channel(&self) -> Channel {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        self.channels[next % self.channels.len()].clone()
+    }
+
+    /// Makes one unary call with an encoded message, and gives the encoded answer.
+    pub async fn call(
+        &self,
+        path: PathAndQuery,
+        metadata: MetadataMap,
+        message: Bytes,
+    ) -> Result<Response<Bytes>, Status> {
+        let mut client = Grpc::new(self.channel()).max_decoding_message_size(MOST_ANSWER_BYTES);
+        client
+            .ready()
+            .await
+            .map_err(|error| Status::from_error(error.into()))?;
+        let request = Request::from_parts(metadata, Extensions::default(), message);
+        client.unary(request, path, Plain).await
+    }
+
+    /// Whether it says that it serves (grpc.health.v1).
+    pub async fn is_ready(&self) -> bool {
+        let asked = HealthCheckRequest {
+            service: String::new(),
+        };
+        let answer = HealthClient::new(self.channel()).check(asked).await;
+        answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+    }
+}
+
+/// The upstream that serves a service: the one with the longest prefix that fits.
+pub fn serving(upstreams: &[Upstream], service: &str) -> Option<usize> {
+    upstreams
+        .iter()
+        .enumerate()
+        .filter(|(_, upstream)| covers(&upstream.prefix, service))
+        .max_by_key(|(_, upstream)| upstream.prefix.len())
+        .map(|(index, _)| index)
+}
+
+/// Whole parts of the name only: `a.b` covers `a.b.C`, not `a.bc.C`.
+fn covers(prefix: &str, service: &str) -> bool {
+    service
+        .strip_prefix(prefix)
+        .is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Messages as the bytes that they are: they are encoded and decoded by their descriptors, elsewhere.
+#[derive(Debug, Clone, Copy, Default)]
+struct Plain;
+
+impl Codec for Plain {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Plain {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, target: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        target.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Plain {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(source.copy_to_bytes(source.remaining())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_covers_whole_parts_of_a_name() {
+        let cases = [
+            ("millgate.auth.v1", "millgate.auth.v1.AuthService", true),
+            (
+                "millgate.auth.v1.AuthService",
+                "millgate.auth.v1.AuthService",
+                true,
+            ),
+            ("millgate.auth.v1", "millgate.auth.v10.AuthService", false),
+            (
+                "millgate.auth.v1.Auth",
+                "millgate.auth.v1.AuthService",
+                false,
+            ),
+            ("", "anything.Service", true),
+            ("x", "anything.Service", false),
+        ];
+        for (prefix, service, expected) in cases {
+            assert_eq!(covers(prefix, service), expected, "{prefix} {service}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_longest_prefix_wins() {
+        let upstreams: Vec<Upstream> = ["a", "a.b", ""]
+            .iter()
+            .map(|prefix| {
+                let config = UpstreamConfig {
+                    prefix: (*prefix).to_owned(),
+                    endpoint: "http://127.0.0.1:1".to_owned(),
+                    setting: "test".to_owned(),
+                };
+                Upstream::new(&config, None).unwrap()
+            })
+            .collect();
+        assert_eq!(serving(&upstreams, "a.b.C"), Some(1));
+        assert_eq!(serving(&upstreams, "a.c.C"), Some(0));
+        assert_eq!(serving(&upstreams, "z.C"), Some(2));
+        assert_eq!(serving(&upstreams[..2], "z.C"), None);
+    }
+}
