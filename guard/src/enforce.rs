@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::caller::{Caller, Principal};
 use crate::refusal::Refusal;
 use crate::rules::{Access, PrincipalKind, Rule};
+use crate::verify::FARTHEST_FUTURE;
 
 impl Rule {
     /// Whether the rule lets the caller pass, `now` being in seconds since the Unix epoch.
@@ -64,7 +65,6 @@ impl Rule {
 
 /// A time still to come proves nothing: it would be fresh for as long as somebody likes.
 fn is_fresh(auth_time: Option<i64>, now: i64, limit: Duration) -> bool {
-    const FARTHEST_FUTURE: i64 = 5;
     auth_time.is_some_and(|proved| {
         let age = now.saturating_sub(proved);
         age >= -FARTHEST_FUTURE && u64::try_from(age).unwrap_or(0) <= limit.as_secs()

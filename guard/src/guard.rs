@@ -8,14 +8,29 @@ use crate::revocations::{NoRevocations, Revocations};
 use crate::rules::Rules;
 use crate::verify::Verifier;
 
-/// What stands before every service of a server. Mount both parts, the rule layer outside:
+/// What stands before every service of a server. Mount both parts server-wide, the rule layer
+/// outside: an interceptor on one service does not run for paths that nobody serves.
 ///
 /// ```no_run
-/// # fn mount(guard: millgate_guard::Guard) {
+/// # async fn serve(descriptors: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::{path::Path, sync::Arc, time::Duration};
+/// use millgate_guard::*;
 /// use tonic::service::InterceptorLayer;
+///
+/// let every = Duration::from_secs(2);
+/// let (ring, watch) =
+///     SharedRing::watch(Path::new("keys.json"), FilePermissions::Private, every)?;
+/// tokio::spawn(watch);
+/// let verifier = Verifier::new(ring, Expectations::default(), Arc::new(SystemClock));
+/// let rules = Rules::from_descriptors(descriptors)?
+///     .serving(&["notes.v1.NoteService"])
+///     .allow_public(&[HEALTH_SERVICE]);
+/// let guard = Guard::new(Arc::new(verifier), rules);
+///
 /// let server = tonic::transport::Server::builder()
 ///     .layer(guard.rule_layer())
 ///     .layer(InterceptorLayer::new(guard.interceptor()));
+/// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]

@@ -104,8 +104,7 @@ pub enum KeyRingError {
 }
 
 /// What a key is there for, besides verifying.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyStatus {
     /// Signs.
     Active,
@@ -183,13 +182,12 @@ impl KeyRing {
             }
             keys.push(key);
         }
-        let is_active = |key: &RingKey| key.status == KeyStatus::Active;
-        match keys.iter().filter(|key| is_active(key)).count() {
-            1 => {
-                let active = keys.iter().position(is_active).unwrap_or_default();
-                Ok(Self { keys, active })
-            }
-            count => Err(KeyRingError::NotOneActive(count)),
+        let active: Vec<usize> = (0..keys.len())
+            .filter(|index| keys[*index].status == KeyStatus::Active)
+            .collect();
+        match active[..] {
+            [active] => Ok(Self { keys, active }),
+            _ => Err(KeyRingError::NotOneActive(active.len())),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::shared_ring::SharedRing;
 /// The `typ` of an access token (RFC 9068 section 2.1), compared without case.
 const ACCESS_TOKEN: &str = "at+jwt";
 /// How far ahead of ours the issuer's clock may be, in seconds.
-const FARTHEST_FUTURE: i64 = 5;
+pub(crate) const FARTHEST_FUTURE: i64 = 5;
 
 /// What a token must say.
 #[derive(Clone, Debug)]
@@ -226,5 +226,7 @@ fn whole_seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -6,90 +6,12 @@ mod desk;
 use std::sync::Arc;
 use std::time::Duration;
 
-use desk::{Desk, NOW, Note};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use desk::call::call;
+use desk::{Desk, NOW};
 use millgate_guard::testing::Defect;
 use millgate_guard::{Claims, Refusal, Revocations};
-use tonic::{Code, Status};
+use tonic::Code;
 use tonic_types::StatusExt as _;
-
-/// One call as bytes: what a client is free to send.
-struct Call<'a> {
-    verb: &'a str,
-    path: &'a str,
-    content_type: &'a str,
-    authorization: Vec<String>,
-}
-
-fn call(path: &str) -> Call<'_> {
-    Call {
-        verb: "POST",
-        path,
-        content_type: "application/grpc",
-        authorization: Vec::new(),
-    }
-}
-
-impl Call<'_> {
-    fn with(mut self, authorization: impl Into<String>) -> Self {
-        self.authorization.push(authorization.into());
-        self
-    }
-
-    /// The answer's text, or its status.
-    async fn to(&self, desk: &Desk) -> Result<String, Status> {
-        let client = Client::builder(TokioExecutor::new())
-            .http2_only(true)
-            .build_http();
-        let mut request = http::Request::builder()
-            .method(self.verb)
-            .uri(format!("http://{}{}", desk.address, self.path))
-            .header("content-type", self.content_type)
-            .header("te", "trailers");
-        for authorization in &self.authorization {
-            request = request.header("authorization", authorization);
-        }
-        let note = Note {
-            text: "hello".to_owned(),
-        };
-        let message = prost::Message::encode_to_vec(&note);
-        let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
-        frame.extend(message);
-        let request = request.body(Full::new(bytes(frame))).unwrap();
-        let response = client.request(request).await.unwrap();
-        if let Some(status) = Status::from_header_map(response.headers())
-            && status.code() != Code::Ok
-        {
-            return Err(status);
-        }
-        let body = response.into_body().collect().await.unwrap();
-        let status = Status::from_header_map(body.trailers().unwrap()).unwrap();
-        assert_eq!(status.code(), Code::Ok);
-        let body = body.to_bytes();
-        let note: Note = prost::Message::decode(&body[5..]).unwrap();
-        Ok(note.text)
-    }
-
-    /// Code and reason of the refusal; and no handler was reached.
-    async fn refused_by(&self, desk: &Desk) -> (Code, String) {
-        let before = desk.reached();
-        let status = self.to(desk).await.expect_err("a refusal");
-        assert_eq!(
-            desk.reached(),
-            before,
-            "a refused request reached a handler"
-        );
-        let info = status.get_details_error_info().expect("an ErrorInfo");
-        assert_eq!(info.domain, "millgate");
-        (status.code(), info.reason)
-    }
-}
-
-fn bytes(bytes: Vec<u8>) -> prost::bytes::Bytes {
-    bytes.into()
-}
 
 fn unauthenticated(reason: &str) -> (Code, String) {
     (Code::Unauthenticated, reason.to_owned())

@@ -1,5 +1,7 @@
 //! A real tonic server on a free port, with the guard before a small annotated service.
 
+pub(crate) mod call;
+
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
