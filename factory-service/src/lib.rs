@@ -1,1 +1,15 @@
-//! factory-service
+//! The factory service: customers, products, orders and service tickets, behind the guard.
+//!
+//! One way for every request: `service` parses and replies, `domain` has the rules, `store` has the SQL. What needs two
+//! services, a customer's registration and the end of their login, is in `registration`.
+
+mod auth;
+mod config;
+mod domain;
+mod prepare;
+mod registration;
+mod service;
+mod store;
+
+pub use config::{ClientSecret, Config, DatabaseUrl};
+pub use prepare::{Ambient, Prepared, prepare};

@@ -1,0 +1,100 @@
+//! The settings of the factory service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use millgate_platform::{ClientTlsArgs, DatabaseOptions, KeyArgs, LimitArgs, ProxyArgs, TlsArgs};
+use secrecy::SecretString;
+
+millgate_platform::secret_arg! {
+    /// The factory's own database: `sqlite:PATH` or `postgres://user:password@host:port/name`; `sqlite:factory.db` when
+    /// it is not set.
+    pub struct DatabaseUrl { flag: "database-url", env: "FACTORY_DATABASE_URL" }
+}
+
+millgate_platform::secret_arg! {
+    /// The secret of the factory's service account at the auth service. Needed.
+    pub struct ClientSecret { flag: "client-secret", env: "FACTORY_CLIENT_SECRET" }
+}
+
+/// The settings of the factory service. Every flag can also be given in the environment.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Config {
+    /// Where the service listens.
+    #[arg(
+        long,
+        env = "FACTORY_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:50052"
+    )]
+    pub listen: SocketAddr,
+
+    /// The factory's own database.
+    #[command(flatten)]
+    pub database_url: DatabaseUrl,
+
+    /// The file with the secret that only this service knows (page tokens, idempotency); made with mode 0600 when it is
+    /// not there. All replicas share it.
+    #[arg(
+        long,
+        env = "FACTORY_SECRETS",
+        value_name = "PATH",
+        default_value = "factory.secrets"
+    )]
+    pub secrets: PathBuf,
+
+    /// The auth service.
+    #[arg(
+        long,
+        env = "AUTH_ENDPOINT",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:50051"
+    )]
+    pub auth_endpoint: String,
+
+    /// The factory's service account at the auth service.
+    #[arg(
+        long,
+        env = "FACTORY_CLIENT_ID",
+        value_name = "ID",
+        default_value = "factory-service"
+    )]
+    pub client_id: String,
+
+    /// The secret of that account.
+    #[command(flatten)]
+    pub client_secret: ClientSecret,
+
+    /// Do not serve reflection.
+    #[arg(long, env = "FACTORY_NO_REFLECTION")]
+    pub no_reflection: bool,
+
+    /// The keys that tokens are verified with.
+    #[command(flatten)]
+    pub keys: KeyArgs,
+
+    /// How the database is used.
+    #[command(flatten)]
+    pub database: DatabaseOptions,
+
+    /// The limits of the server.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+
+    /// The TLS of the listener.
+    #[command(flatten)]
+    pub tls: TlsArgs,
+
+    /// The TLS towards the auth service.
+    #[command(flatten)]
+    pub client_tls: ClientTlsArgs,
+
+    /// Who is believed about a client's address.
+    #[command(flatten)]
+    pub proxies: ProxyArgs,
+
+    /// By this secret a gateway in the same process proves what it says of a client's address, and this service proves
+    /// it to an auth service in the same process. Made anew at each start, never configured.
+    #[arg(skip)]
+    pub proxy_secret: Option<SecretString>,
+}

@@ -1,0 +1,398 @@
+//! Customers: the profiles that orders and tickets belong to.
+
+use millgate_platform::{Etag, Fault, FieldFault, Reason};
+
+use super::name::Name;
+use super::text;
+
+/// The longest shipping address, in characters.
+pub(crate) const MAX_ADDRESS: usize = 500;
+/// The longest notes, in characters.
+pub(crate) const MAX_NOTES: usize = 2000;
+
+/// An email address. Where mail really arrives nobody knows without sending some; this keeps out what cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Email(String);
+
+impl Email {
+    /// RFC 5321 section 4.5.3.1: 64 octets before the `@`, and 254 in all (RFC 3696 erratum 1690).
+    const LONGEST: usize = 254;
+    const LONGEST_LOCAL: usize = 64;
+
+    /// Parses an address.
+    ///
+    /// # Errors
+    /// When it cannot be one.
+    pub(crate) fn parse(text: &str) -> Result<Self, FieldFault> {
+        let text = text::line(text, 1, Self::LONGEST)?;
+        let bad = || FieldFault::from("must be an email address");
+        let (local, domain) = text.rsplit_once('@').ok_or_else(bad)?;
+        let local_is_good = (1..=Self::LONGEST_LOCAL).contains(&local.len())
+            && !local.contains(|c: char| {
+                c.is_whitespace() || matches!(c, '@' | '<' | '>' | '"' | ',' | ';' | '\\')
+            });
+        let label_is_good = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+        };
+        if text.len() > Self::LONGEST || !local_is_good || !domain.split('.').all(label_is_good) {
+            return Err(bad());
+        }
+        Ok(Self(text))
+    }
+
+    /// The address as the database holds it; empty where the customer is erased.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// As it was written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As it is compared.
+    pub(crate) fn canonical(&self) -> String {
+        text::canonical(&self.0)
+    }
+}
+
+/// A telephone number as it was written, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Phone(String);
+
+impl Phone {
+    /// Parses a number: 3 to 32 digits, spaces and `+ - ( ) . /`, at least one of them a digit; empty is none.
+    ///
+    /// # Errors
+    /// Says what it may consist of.
+    pub(crate) fn parse(text: &str) -> Result<Self, FieldFault> {
+        let text = text.trim();
+        let good =
+            |c: char| c.is_ascii_digit() || matches!(c, ' ' | '+' | '-' | '(' | ')' | '.' | '/');
+        let has_digit = text.contains(|c: char| c.is_ascii_digit());
+        if text.is_empty()
+            || ((3..=32).contains(&text.len()) && text.chars().all(good) && has_digit)
+        {
+            return Ok(Self(text.to_owned()));
+        }
+        Err("must be 3 to 32 digits, spaces and `+ - ( ) . /`".into())
+    }
+
+    /// The number that `phone` and `phone_number` say together: `None` where neither says anything.
+    ///
+    /// # Errors
+    /// As [`Phone::parse`], and when they differ.
+    pub(crate) fn parse_either(
+        phone: Option<&str>,
+        phone_number: Option<&str>,
+    ) -> Result<Option<Self>, FieldFault> {
+        match (phone, phone_number) {
+            (None, None) => Ok(None),
+            (Some(one), None) | (None, Some(one)) => Self::parse(one).map(Some),
+            (Some(one), Some(other)) if one.trim() == other.trim() => Self::parse(one).map(Some),
+            (Some(_), Some(_)) => {
+                Err("must be the same as `phone_number`, or one of them left out".into())
+            }
+        }
+    }
+
+    /// The number as the database holds it.
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// As it was written; empty for none.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As it is compared: the digits, and the plus before them.
+    pub(crate) fn canonical(&self) -> String {
+        Self::digits(&self.0)
+    }
+
+    /// What of a text counts in the comparison of numbers.
+    pub(crate) fn digits(text: &str) -> String {
+        text.chars()
+            .filter(|c| c.is_ascii_digit() || *c == '+')
+            .collect()
+    }
+}
+
+/// What is written of a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CustomerFields {
+    /// The name.
+    pub name: Name,
+    /// Unique without case among the customers that are not deleted.
+    pub email: Email,
+    /// The telephone number.
+    pub phone: Phone,
+    /// Where to send things.
+    pub shipping_address: String,
+    /// For the eyes of staff.
+    pub notes: String,
+}
+
+impl CustomerFields {
+    /// What remains of an erased customer.
+    fn erased() -> Self {
+        Self {
+            name: Name::stored(String::new(), String::new()),
+            email: Email::stored(String::new()),
+            phone: Phone::default(),
+            shipping_address: String::new(),
+            notes: String::new(),
+        }
+    }
+}
+
+/// A customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Customer {
+    /// Its id.
+    pub id: i64,
+    /// What is written of it.
+    pub fields: CustomerFields,
+    /// The login at the auth service.
+    pub user_id: Option<i64>,
+    /// Counts the changes.
+    pub revision: i64,
+    /// When it was made, microseconds since the epoch.
+    pub create_time: i64,
+    /// When it was last changed.
+    pub update_time: i64,
+    /// When it was deleted.
+    pub delete_time: Option<i64>,
+    /// When its personal data was removed.
+    pub erase_time: Option<i64>,
+}
+
+impl Customer {
+    /// Takes note of a change: checks the revision that the caller read and counts on.
+    ///
+    /// # Errors
+    /// CUSTOMER_NOT_FOUND when it is deleted, ETAG_MISMATCH.
+    pub(crate) fn touch(&mut self, etag: &str, now: i64) -> Result<(), Fault> {
+        if self.delete_time.is_some() {
+            return Err(not_found(self.id));
+        }
+        self.revise(etag, now)
+    }
+
+    /// Deletes it and ends its login: gives the user that is to be deleted at the auth service.
+    ///
+    /// # Errors
+    /// As [`Customer::touch`], and REFERENCED while orders are open.
+    pub(crate) fn delete(
+        &mut self,
+        open_orders: i64,
+        etag: &str,
+        now: i64,
+    ) -> Result<Option<i64>, Fault> {
+        self.touch(etag, now)?;
+        self.refuse_while_open(open_orders)?;
+        self.delete_time = Some(now);
+        Ok(self.user_id.take())
+    }
+
+    /// Brings it back, without its login.
+    ///
+    /// # Errors
+    /// STATE_CONFLICT when it is not deleted, or erased: there is nothing left to bring back. ETAG_MISMATCH.
+    pub(crate) fn undelete(&mut self, etag: &str, now: i64) -> Result<(), Fault> {
+        let state = match (self.delete_time, self.erase_time) {
+            (_, Some(_)) => "is erased",
+            (None, None) => "is not deleted",
+            (Some(_), None) => {
+                self.revise(etag, now)?;
+                self.delete_time = None;
+                return Ok(());
+            }
+        };
+        Err(Fault::new(
+            Reason::StateConflict,
+            format!("customer {} {state}", self.id),
+        ))
+    }
+
+    /// Removes the personal data for good: gives the user that is to be deleted at the auth service.
+    ///
+    /// # Errors
+    /// STATE_CONFLICT when it is erased already, ETAG_MISMATCH, REFERENCED while orders are open.
+    pub(crate) fn erase(
+        &mut self,
+        open_orders: i64,
+        etag: &str,
+        now: i64,
+    ) -> Result<Option<i64>, Fault> {
+        if self.erase_time.is_some() {
+            let message = format!("customer {} is erased", self.id);
+            return Err(Fault::new(Reason::StateConflict, message));
+        }
+        self.revise(etag, now)?;
+        self.refuse_while_open(open_orders)?;
+        self.fields = CustomerFields::erased();
+        self.delete_time = self.delete_time.or(Some(now));
+        self.erase_time = Some(now);
+        Ok(self.user_id.take())
+    }
+
+    fn revise(&mut self, etag: &str, now: i64) -> Result<(), Fault> {
+        Etag::check(etag, self.revision)?;
+        self.revision += 1;
+        self.update_time = now;
+        Ok(())
+    }
+
+    fn refuse_while_open(&self, open_orders: i64) -> Result<(), Fault> {
+        if open_orders == 0 {
+            return Ok(());
+        }
+        let message = format!("customer {} has {open_orders} open orders", self.id);
+        Err(Fault::new(Reason::Referenced, message).with_metadata("open_orders", open_orders))
+    }
+}
+
+/// What the caller is told when there is no such customer, or none that they may see.
+pub(crate) fn not_found(id: i64) -> Fault {
+    Fault::not_found(Reason::CustomerNotFound, format_args!("customer {id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn customer() -> Customer {
+        Customer {
+            id: 7,
+            fields: CustomerFields {
+                name: Name::stored("Ada".into(), "Lovelace".into()),
+                email: Email::stored("ada@example.com".into()),
+                phone: Phone::stored("555-0123".into()),
+                shipping_address: "1 Street".into(),
+                notes: "pays late".into(),
+            },
+            user_id: Some(70),
+            revision: 4,
+            create_time: 1,
+            update_time: 1,
+            delete_time: None,
+            erase_time: None,
+        }
+    }
+
+    #[test]
+    fn an_email_has_a_name_a_host_and_no_tricks() {
+        for good in [
+            "john@example.com",
+            "a+b@x.io",
+            "O'Neil@sub.example.co",
+            "ü@bücher.de",
+            "a@localhost",
+        ] {
+            assert!(Email::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "john",
+            "@example.com",
+            "john@",
+            "a b@x.io",
+            "a@x..io",
+            "a@-x.io",
+            "a@x.io\r\nBcc: b@y.io",
+            "a@b@c.d",
+            "a@x.io\0",
+            "<a@x.io>",
+            &format!("{}@x.io", "a".repeat(65)),
+            &format!("a@{}.io", "x".repeat(250)),
+        ] {
+            assert!(Email::parse(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(
+            Email::parse("John@Example.com").expect("good").canonical(),
+            "john@example.com"
+        );
+    }
+
+    #[test]
+    fn a_phone_number_is_what_can_be_dialled() {
+        for good in ["", "555-0123", "+49 (0)89 / 123.45", "112"] {
+            assert!(Phone::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["12", "---", "555-CALL", "١٢٣", &"1".repeat(33)] {
+            assert!(Phone::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            Phone::parse("+49 89/12-3").expect("good").canonical(),
+            "+4989123"
+        );
+    }
+
+    #[test]
+    fn phone_and_phone_number_are_one_thing() {
+        let phone = |text: &str| Ok(Some(Phone(text.to_owned())));
+        assert_eq!(Phone::parse_either(Some("123"), None), phone("123"));
+        assert_eq!(Phone::parse_either(None, Some("123")), phone("123"));
+        assert_eq!(Phone::parse_either(Some("123"), Some("123 ")), phone("123"));
+        assert_eq!(Phone::parse_either(None, None), Ok(None));
+        assert!(Phone::parse_either(Some("123"), Some("456")).is_err());
+    }
+
+    #[test]
+    fn a_customer_with_open_orders_is_neither_deleted_nor_erased() {
+        let mut customer = customer();
+        let before = customer.clone();
+        assert_eq!(
+            customer
+                .clone()
+                .delete(1, "", 9)
+                .expect_err("open")
+                .reason(),
+            Reason::Referenced
+        );
+        assert_eq!(
+            customer
+                .clone()
+                .erase(1, "4", 9)
+                .expect_err("open")
+                .reason(),
+            Reason::Referenced
+        );
+        assert_eq!(customer, before);
+        assert_eq!(customer.delete(0, "4", 9).expect("deleted"), Some(70));
+        assert_eq!((customer.user_id, customer.delete_time), (None, Some(9)));
+        assert_eq!(
+            customer.delete(0, "", 9).expect_err("gone").reason(),
+            Reason::CustomerNotFound
+        );
+        customer.undelete("", 10).expect("back");
+        assert_eq!(customer.user_id, None);
+    }
+
+    #[test]
+    fn nothing_personal_is_left_of_an_erased_customer_and_it_stays_gone() {
+        let mut customer = customer();
+        assert_eq!(customer.erase(0, "", 9).expect("erased"), Some(70));
+        let text = format!("{customer:?}");
+        for personal in ["Ada", "Lovelace", "ada@", "555", "Street", "pays"] {
+            assert!(!text.contains(personal), "{personal}");
+        }
+        assert_eq!(
+            customer.undelete("", 10).expect_err("stays").reason(),
+            Reason::StateConflict
+        );
+        assert_eq!(
+            customer.erase(0, "", 10).expect_err("is").reason(),
+            Reason::StateConflict
+        );
+        assert_eq!(
+            customer.touch("", 10).expect_err("gone").reason(),
+            Reason::CustomerNotFound
+        );
+    }
+}

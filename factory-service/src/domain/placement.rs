@@ -1,0 +1,232 @@
+//! Placing an order: the lines that are wanted, and what they come to.
+
+use millgate_platform::{Fault, FieldFault, Fields, Reason};
+
+use super::money::Money;
+
+/// The most lines an order has.
+pub(crate) const MAX_LINES: usize = 500;
+/// The most pieces of a line.
+pub(crate) const MAX_QUANTITY: i64 = 1_000_000;
+
+/// A line that is wanted: a product, and how many pieces of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct WantedLine {
+    /// The product.
+    pub product_id: i64,
+    /// Pieces: 1 to [`MAX_QUANTITY`].
+    pub quantity: i64,
+}
+
+/// The lines that are wanted: 1 to [`MAX_LINES`], every product once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WantedLines(Vec<WantedLine>);
+
+impl WantedLines {
+    /// Parses pairs of product and quantity; every bad field is noted in `fields`.
+    pub(crate) fn parse(
+        lines: impl IntoIterator<Item = (i64, i64)>,
+        fields: &mut Fields,
+    ) -> Option<Self> {
+        let mut wanted: Vec<WantedLine> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        let mut good = true;
+        for (i, (product_id, quantity)) in lines.into_iter().enumerate() {
+            if i == MAX_LINES {
+                fields.refuse("lines", format!("must be at most {MAX_LINES}"));
+                return None;
+            }
+            let product: Result<i64, FieldFault> = match product_id {
+                1.. if seen.insert(product_id) => Ok(product_id),
+                1.. => Err("must not be the product of an earlier line".into()),
+                _ => Err("must be the id of a product".into()),
+            };
+            let quantity: Result<i64, FieldFault> = match quantity {
+                1..=MAX_QUANTITY => Ok(quantity),
+                _ => Err(format!("must be 1 to {MAX_QUANTITY}").into()),
+            };
+            let product = fields.parse(&format!("lines[{i}].product_id"), product);
+            let quantity = fields.parse(&format!("lines[{i}].quantity"), quantity);
+            match (product, quantity) {
+                (Some(product_id), Some(quantity)) => wanted.push(WantedLine {
+                    product_id,
+                    quantity,
+                }),
+                _ => good = false,
+            }
+        }
+        if wanted.is_empty() && good {
+            fields.refuse("lines", "must not be empty");
+            return None;
+        }
+        good.then_some(Self(wanted))
+    }
+
+    /// The lines, in the order of the request.
+    pub(crate) fn as_slice(&self) -> &[WantedLine] {
+        &self.0
+    }
+}
+
+/// What an order needs to know of a product, read under a lock.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    /// The product.
+    pub product_id: i64,
+    /// Its SKU.
+    pub sku: String,
+    /// Its name.
+    pub name: String,
+    /// Its price.
+    pub unit_price: Money,
+    /// Pieces that nobody has reserved.
+    pub available: i64,
+    /// Whether it may be ordered now.
+    pub active: bool,
+}
+
+/// A line of an order: a copy of the product as it was when the order was placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// The product.
+    pub product_id: i64,
+    /// Its SKU then.
+    pub sku: String,
+    /// Its name then.
+    pub name: String,
+    /// Its price then.
+    pub unit_price: Money,
+    /// Pieces.
+    pub quantity: i64,
+    /// Price times pieces.
+    pub line_total: Money,
+}
+
+/// What is placed: the priced lines, in the order of the request, and their sum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// The lines.
+    pub lines: Vec<Line>,
+    /// Their sum.
+    pub total: Money,
+}
+
+impl Placement {
+    /// Prices the wanted lines from the offers (by ascending product id), or says what stands in the way, all of one kind at once:
+    ///
+    /// # Errors
+    /// 1. PRODUCT_NOT_FOUND: unknown or deleted, naming `lines[i].product_id`.
+    /// 2. STATE_CONFLICT: not for sale now. It is the product's state that is wrong, not the request's text.
+    /// 3. FIELD_INVALID: another currency than the first line's; AMOUNT_OUT_OF_RANGE: a line or the total overflows.
+    /// 4. OUT_OF_STOCK: less is available than wanted; the metadata has the first `product_id` and its `available`.
+    pub(crate) fn price(wanted: &WantedLines, offers: &[Offer]) -> Result<Self, Fault> {
+        let offer = |line: &WantedLine| {
+            let at = offers.binary_search_by_key(&line.product_id, |offer| offer.product_id);
+            at.ok().and_then(|at| offers.get(at))
+        };
+        let lines: Vec<(&WantedLine, &Offer)> =
+            all(wanted, Reason::ProductNotFound, "product_id", |line| {
+                offer(line).ok_or_else(|| format!("product {} was not found", line.product_id))
+            })?;
+        let found = |line: &WantedLine| -> Option<&Offer> { offer(line) };
+        all(
+            wanted,
+            Reason::StateConflict,
+            "product_id",
+            |line| match found(line) {
+                Some(offer) if !offer.active => {
+                    Err(format!("product {} cannot be ordered now", line.product_id))
+                }
+                _ => Ok(()),
+            },
+        )?;
+        let placement = Self::add_up(&lines)?;
+        let missing = lines
+            .iter()
+            .find(|(line, offer)| offer.available < line.quantity);
+        let Some((line, offer)) = missing else {
+            return Ok(placement);
+        };
+        let short = all(wanted, Reason::OutOfStock, "quantity", |line| {
+            match found(line) {
+                Some(offer) if offer.available < line.quantity => Err(format!(
+                    "product {} has {} available, {} are wanted",
+                    line.product_id, offer.available, line.quantity
+                )),
+                _ => Ok(()),
+            }
+        });
+        match short {
+            Ok(_) => Ok(placement),
+            Err(fault) => Err(fault
+                .with_metadata("product_id", line.product_id)
+                .with_metadata("available", offer.available)),
+        }
+    }
+
+    fn add_up(lines: &[(&WantedLine, &Offer)]) -> Result<Self, Fault> {
+        let mut fields = Fields::new();
+        let mut priced = Vec::with_capacity(lines.len());
+        let mut total: Option<Money> = None;
+        for (i, (line, offer)) in lines.iter().enumerate() {
+            let Some(line_total) = fields.parse(
+                &format!("lines[{i}].quantity"),
+                offer.unit_price.times(line.quantity),
+            ) else {
+                continue;
+            };
+            let (field, sum) = match total {
+                None => (String::new(), Ok(line_total)),
+                Some(sum) if sum.currency() != line_total.currency() => (
+                    format!("lines[{i}].product_id"),
+                    Err(FieldFault::from(format!(
+                        "is priced in {}, the lines before it in {}",
+                        line_total.currency().code(),
+                        sum.currency().code()
+                    ))),
+                ),
+                Some(sum) => ("lines".to_owned(), sum.plus(line_total)),
+            };
+            if let Some(sum) = fields.parse(&field, sum) {
+                total = Some(sum);
+            }
+            priced.push(Line {
+                product_id: line.product_id,
+                sku: offer.sku.clone(),
+                name: offer.name.clone(),
+                unit_price: offer.unit_price,
+                quantity: line.quantity,
+                line_total,
+            });
+        }
+        let (total,) = fields.all((total,))?;
+        Ok(Self {
+            lines: priced,
+            total,
+        })
+    }
+}
+
+/// Applies `check` to every line and reports all its refusals under one reason.
+fn all<'a, T>(
+    wanted: &'a WantedLines,
+    reason: Reason,
+    field: &str,
+    check: impl Fn(&'a WantedLine) -> Result<T, String>,
+) -> Result<Vec<(&'a WantedLine, T)>, Fault> {
+    let mut fields = Fields::new();
+    let mut good = Vec::with_capacity(wanted.as_slice().len());
+    for (i, line) in wanted.as_slice().iter().enumerate() {
+        match check(line) {
+            Ok(value) => good.push((line, value)),
+            Err(description) => {
+                fields.refuse(
+                    &format!("lines[{i}].{field}"),
+                    FieldFault::new(reason, description),
+                );
+            }
+        }
+    }
+    fields.finish()?;
+    Ok(good)
+}

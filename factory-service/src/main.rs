@@ -1,0 +1,107 @@
+//! The factory service by itself: `factory-service` serves, `factory-service healthcheck` asks one that does.
+#![expect(
+    clippy::print_stderr,
+    reason = "a start that fails says why on the terminal"
+)]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use factory_service::{Ambient, Config, prepare};
+use millgate_platform::{
+    ClientTlsArgs, LogArgs, StartError, healthcheck, shutdown_signal, telemetry,
+};
+use tokio::net::TcpListener;
+
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Customers, products, orders and service tickets, behind the guard.
+#[derive(Parser)]
+#[command(
+    name = "factory-service",
+    version,
+    args_conflicts_with_subcommands = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    config: Config,
+    #[command(flatten)]
+    logs: LogArgs,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Asks a running service whether it is ready; the exit status says so.
+    Healthcheck {
+        /// Where it is; the address that it listens on when not said.
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
+        /// The address that it listens on.
+        #[arg(
+            long,
+            env = "FACTORY_LISTEN",
+            value_name = "ADDRESS",
+            default_value = "127.0.0.1:50052"
+        )]
+        listen: SocketAddr,
+        #[command(flatten)]
+        tls: ClientTlsArgs,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        None => serve(cli.config, &cli.logs).await,
+        Some(Command::Healthcheck {
+            endpoint,
+            listen,
+            tls,
+        }) => ask(endpoint, listen, &tls).await,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("factory-service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(config: Config, logs: &LogArgs) -> Result<(), StartError> {
+    telemetry::init(logs)?;
+    let failed = |error: std::io::Error| StartError::new("FACTORY_LISTEN", error.to_string());
+    let shutdown = shutdown_signal().map_err(failed)?;
+    let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
+    let prepared = prepare(config, Ambient::system()).await?;
+    prepared
+        .serve(listener, shutdown)
+        .await
+        .map_err(|error| StartError::new("FACTORY_LISTEN", error.to_string()))
+}
+
+async fn ask(
+    endpoint: Option<String>,
+    listen: SocketAddr,
+    tls: &ClientTlsArgs,
+) -> Result<(), StartError> {
+    let tls = tls.client()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let endpoint = endpoint.unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)));
+    healthcheck(&endpoint, tls.as_ref(), HEALTHCHECK_TIMEOUT).await
+}
+
+/// Where a listener can be reached from its own machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

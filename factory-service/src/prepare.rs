@@ -1,0 +1,214 @@
+//! From the settings to a service that is ready to be served.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millgate_contract::DESCRIPTORS;
+use millgate_contract::factory::v1::{
+    customer_service_server::CustomerServiceServer, order_service_server::OrderServiceServer,
+    product_service_server::ProductServiceServer,
+    service_ticket_service_server::ServiceTicketServiceServer,
+};
+use millgate_guard::{Expectations, Guard, KeyRing, Rules, SharedRing, Verifier};
+use millgate_platform::{
+    Database, Idempotency, KeyArgs, PageKey, Probe, Propagation, ServeError, Server,
+    ServiceSecrets, SharedClock, SharedEntropy, StartError, SystemClock, SystemEntropy, channel,
+};
+use ring::hmac;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tonic::service::Routes;
+
+use crate::auth::{Auth, ServiceAccount};
+use crate::config::Config;
+use crate::registration::{Registrar, reconciler};
+use crate::service::{Customers, Factory, Orders, Products, Tickets};
+use crate::store;
+
+const SERVICES: &[&str] = &[
+    "millgate.factory.v1.CustomerService",
+    "millgate.factory.v1.ProductService",
+    "millgate.factory.v1.OrderService",
+    "millgate.factory.v1.ServiceTicketService",
+];
+/// What counts as a login of an address.
+const LOGINS: &[&str] = &["/millgate.factory.v1.CustomerService/LoginCustomer"];
+/// How often the key ring's file is looked at.
+const RING_INTERVAL: Duration = Duration::from_secs(1);
+const DEFAULT_DATABASE: &str = "sqlite:factory.db";
+
+/// Where time and randomness come from.
+#[derive(Clone)]
+pub struct Ambient {
+    /// What time it is.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: SharedEntropy,
+}
+
+impl Ambient {
+    /// The operating system's.
+    pub fn system() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        }
+    }
+}
+
+/// A service with its database open and its keys loaded.
+pub struct Prepared {
+    server: Server,
+    db: Database,
+    background: JoinSet<()>,
+}
+
+/// Opens and migrates the database, loads secrets and keys, and puts the service together. The auth service need not
+/// be up yet: it is called when a customer registers, logs in or leaves.
+///
+/// # Errors
+/// Names the setting that is wrong.
+pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, StartError> {
+    let Ambient { clock, entropy } = ambient;
+    let mut background = JoinSet::new();
+    let permissions = config.keys.keys_permissions;
+    let secrets = ServiceSecrets::load_or_create(&config.secrets, permissions, entropy.as_ref())
+        .map_err(|error| error.named("FACTORY_SECRETS"))?;
+    let ring = key_ring(&config.keys, &mut background)?;
+    let url = config
+        .database_url
+        .resolve()?
+        .unwrap_or_else(|| SecretString::from(DEFAULT_DATABASE));
+    let db = store::open(&url, &config.database)
+        .await
+        .map_err(|error| error.named("FACTORY_DATABASE_URL"))?;
+
+    let registrar = Arc::new(Registrar {
+        db: db.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        auth: auth(&config, &clock, &entropy)?,
+        body_key: hmac::Key::new(hmac::HMAC_SHA256, &*secrets.derive("registrations")),
+    });
+    let verifier = Arc::new(Verifier::new(ring, Expectations::default(), clock.clone()));
+    let factory = Arc::new(Factory {
+        db: db.clone(),
+        clock: clock.clone(),
+        idempotency: Idempotency::new(&secrets.derive("idempotency"), clock),
+        page_key: PageKey::new(&secrets.derive("page tokens")),
+        verifier: verifier.clone(),
+        registrar: registrar.clone(),
+    });
+    background.spawn(reconciler::run(registrar, factory.idempotency.clone()));
+    let largest = config.limits.max_message_bytes as usize;
+    let mut routes = Routes::builder();
+    routes.add_service(
+        CustomerServiceServer::new(Customers(factory.clone())).max_decoding_message_size(largest),
+    );
+    routes.add_service(
+        ProductServiceServer::new(Products(factory.clone())).max_decoding_message_size(largest),
+    );
+    routes.add_service(
+        OrderServiceServer::new(Orders(factory.clone())).max_decoding_message_size(largest),
+    );
+    routes.add_service(
+        ServiceTicketServiceServer::new(Tickets(factory.clone()))
+            .max_decoding_message_size(largest),
+    );
+
+    let mut server = Server::new(
+        guard(verifier, !config.no_reflection)?,
+        routes.routes(),
+        SERVICES,
+        DESCRIPTORS,
+    );
+    server.readiness = vec![Probe::database(&db)];
+    server.limits = config.limits.limits(LOGINS)?;
+    server.tls = config.tls.server(&["h2"])?;
+    server.proxies = config.proxies.trusted(config.proxy_secret.clone())?;
+    server.reflection = !config.no_reflection;
+    server.entropy = entropy;
+    Ok(Prepared {
+        server,
+        db,
+        background,
+    })
+}
+
+/// The auth service, with our own account there.
+fn auth(config: &Config, clock: &SharedClock, entropy: &SharedEntropy) -> Result<Auth, StartError> {
+    let needed = || {
+        StartError::new(
+            "FACTORY_CLIENT_SECRET",
+            "is needed: the secret of the factory's service account",
+        )
+    };
+    let account = ServiceAccount {
+        client_id: config.client_id.clone(),
+        client_secret: config.client_secret.resolve()?.ok_or_else(needed)?,
+    };
+    let tls = config.client_tls.client()?;
+    let channel = channel::channel("AUTH_ENDPOINT", &config.auth_endpoint, tls.as_ref())?;
+    let propagation = Propagation::new(entropy.clone());
+    let propagation = match &config.proxy_secret {
+        Some(secret) => propagation.with_proxy_secret(secret.clone()),
+        None => propagation,
+    };
+    Ok(Auth::new(channel, propagation, account, clock.clone()))
+}
+
+fn guard(verifier: Arc<Verifier>, reflection: bool) -> Result<Guard, StartError> {
+    let rules = Rules::from_descriptors(DESCRIPTORS)
+        .map_err(|error| StartError::new("access rules", error.to_string()))?
+        .serving(SERVICES)
+        .allow_public(&Server::public_services(true, reflection));
+    Ok(Guard::new(verifier, rules))
+}
+
+/// The ring of the settings; a file is read again when it changes.
+fn key_ring(keys: &KeyArgs, background: &mut JoinSet<()>) -> Result<SharedRing, StartError> {
+    match (&keys.keys, &keys.keys_json) {
+        (Some(path), None) => {
+            let (ring, watch) =
+                SharedRing::watch(path, keys.keys_permissions.into(), RING_INTERVAL)
+                    .map_err(|error| StartError::new("MILLGATE_KEYS", error.to_string()))?;
+            background.spawn(watch);
+            Ok(ring)
+        }
+        (None, Some(json)) => KeyRing::from_jwks(json.expose_secret())
+            .map(SharedRing::new)
+            .map_err(|error| StartError::new("MILLGATE_KEYS_JSON", error.to_string())),
+        (None, None) => Err(StartError::new(
+            "MILLGATE_KEYS",
+            "is needed: the file with the key ring",
+        )),
+        (Some(_), Some(_)) => Err(StartError::new(
+            "MILLGATE_KEYS",
+            "is set together with MILLGATE_KEYS_JSON: use one",
+        )),
+    }
+}
+
+impl Prepared {
+    /// Serves until `shutdown` completes and what runs has finished, then closes the database.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let Self {
+            server,
+            db,
+            mut background,
+        } = self;
+        let served = server.serve(listener, shutdown).await;
+        background.shutdown().await;
+        db.close().await;
+        served
+    }
+}

@@ -1,0 +1,122 @@
+//! The RPCs: who calls, what they ask, one way through the rules and the store, the reply.
+
+use std::sync::Arc;
+
+use millgate_guard::{Caller, Verifier};
+use millgate_platform::page::{Binding, Page, PageRequest};
+use millgate_platform::{Claim, Database, Fault, Idempotency, PageKey, SharedClock, Tx};
+use prost::Message;
+
+use crate::domain::access::{Actor, Sight};
+use crate::registration::SharedRegistrar;
+
+pub(crate) mod convert;
+mod customer;
+mod customer_fields;
+mod order;
+mod product;
+mod product_fields;
+mod ticket;
+
+pub(crate) use customer::Customers;
+pub(crate) use order::Orders;
+pub(crate) use product::Products;
+pub(crate) use ticket::Tickets;
+
+/// What every handler works with.
+pub(crate) struct Factory {
+    /// The factory's own database.
+    pub(crate) db: Database,
+    /// What time it is.
+    pub(crate) clock: SharedClock,
+    /// Which requests were answered before.
+    pub(crate) idempotency: Idempotency,
+    /// Seals the page tokens.
+    pub(crate) page_key: PageKey,
+    /// Reads the tokens that auth gives to a customer who logs in.
+    pub(crate) verifier: Arc<Verifier>,
+    /// What is done together with the auth service.
+    pub(crate) registrar: SharedRegistrar,
+}
+
+/// A request that is to be done, in its transaction.
+struct Work<M> {
+    tx: Tx,
+    claim: Claim<M>,
+    /// The time that everything it writes carries, microseconds since the epoch.
+    now: i64,
+}
+
+/// Either the answer that the same request got before, or the work to do.
+enum Begun<M> {
+    Answered(M),
+    Work(Work<M>),
+}
+
+impl Factory {
+    /// Begins the transaction of a request that writes. `body` is the request without its `request_id`.
+    async fn begin<M: Message + Default>(
+        &self,
+        caller: &Caller,
+        method: &str,
+        request_id: &str,
+        body: &impl Message,
+    ) -> Result<Begun<M>, Fault> {
+        let mut tx = self.db.begin().await?;
+        let claim = self
+            .idempotency
+            .claim(&mut tx, &caller.key(), method, request_id, body)
+            .await?;
+        let now = self.clock.now_micros();
+        Ok(match claim {
+            Claim::Replay(answer) => Begun::Answered(answer),
+            claim => Begun::Work(Work { tx, claim, now }),
+        })
+    }
+
+    /// The page that a list request asks for. The token belongs to this caller and to `filter`, which is the request
+    /// without its page.
+    fn page(
+        &self,
+        caller: &Caller,
+        (size, token): (i32, &str),
+        method: &str,
+        filter: &impl Message,
+    ) -> Result<Page, Fault> {
+        let mut binding = Binding::new(&caller.key())
+            .with("method", method)
+            .as_bytes()
+            .to_vec();
+        binding.extend(filter.encode_to_vec());
+        PageRequest::parse(size, token, &binding, &self.page_key)
+    }
+}
+
+impl<M: Message + Default> Work<M> {
+    /// Remembers the answer and commits: from here on the work is done, and done once.
+    async fn done(mut self, answer: M) -> Result<M, Fault> {
+        self.claim.record(&mut self.tx, &answer).await?;
+        self.tx.commit().await?;
+        Ok(answer)
+    }
+}
+
+/// The caller as the handlers need them.
+struct Who {
+    caller: Caller,
+    sight: Sight,
+    actor: Actor,
+}
+
+impl Who {
+    fn of(caller: Caller) -> Self {
+        Self {
+            sight: Sight::of(&caller),
+            actor: Actor::of(&caller),
+            caller,
+        }
+    }
+}
+
+type Shared = Arc<Factory>;
+type Answer<T> = Result<tonic::Response<T>, tonic::Status>;

@@ -1,0 +1,295 @@
+//! OrderService.
+
+use millgate_contract::factory::v1 as pb;
+use millgate_contract::factory::v1::order_service_server::OrderService;
+use millgate_guard::Admitted;
+use millgate_platform::{Cursor, Fault, Fields, Page, Reason};
+use prost::Message;
+use tonic::{Request, Response};
+
+use super::convert::{id, id_filter, micros, order as message_of, order_state};
+use super::{Answer, Begun, Shared, Who};
+use crate::domain::access::{Owner, Sight};
+use crate::domain::order::{MAX_REASON, Order, OrderVerb};
+use crate::domain::paging::OrderBy;
+use crate::domain::placement::{Placement, WantedLines};
+use crate::domain::text;
+use crate::store::order::Filter;
+use crate::store::{customer, order as store, placing, stock};
+
+/// Orders and the verbs that move them.
+pub(crate) struct Orders(pub(crate) Shared);
+
+#[tonic::async_trait]
+impl OrderService for Orders {
+    async fn place_order(&self, request: Request<pb::PlaceOrderRequest>) -> Answer<pb::Order> {
+        let Admitted {
+            caller,
+            mut message,
+            ..
+        } = Admitted::of(request)?;
+        let who = Who::of(caller);
+        let (owner, wanted) = parse_placement(&message, who.sight)?;
+        let request_id = std::mem::take(&mut message.request_id);
+        let mut work = match self
+            .0
+            .begin(&who.caller, "PlaceOrder", &request_id, &message)
+            .await?
+        {
+            Begun::Answered(answer) => return Ok(Response::new(answer)),
+            Begun::Work(work) => work,
+        };
+        let (customer_id, offers) = placing::offers(&mut work.tx, owner, &wanted).await?;
+        let placement = Placement::price(&wanted, &offers)?;
+        let head =
+            placing::place(&mut work.tx, customer_id, &placement, &who.actor, work.now).await?;
+        let order = Order {
+            head,
+            lines: placement.lines,
+        };
+        Ok(Response::new(
+            work.done(message_of(&order, who.sight)).await?,
+        ))
+    }
+
+    async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Answer<pb::Order> {
+        let Admitted {
+            caller, message, ..
+        } = Admitted::of(request)?;
+        let sight = Sight::of(&caller);
+        let mut fields = Fields::new();
+        let id = fields.parse("id", id(message.id));
+        let (id,) = fields.all((id,))?;
+        let order = store::get(&self.0.db, id, sight)
+            .await?
+            .ok_or_else(|| not_found(id))?;
+        Ok(Response::new(message_of(&order, sight)))
+    }
+
+    async fn list_orders(
+        &self,
+        request: Request<pb::ListOrdersRequest>,
+    ) -> Answer<pb::ListOrdersResponse> {
+        let Admitted {
+            caller,
+            mut message,
+            ..
+        } = Admitted::of(request)?;
+        let (size, token) = (
+            std::mem::take(&mut message.page_size),
+            std::mem::take(&mut message.page_token),
+        );
+        let page = self
+            .0
+            .page(&caller, (size, &token), "ListOrders", &message)?;
+        let (filter, by) = parse_filter(&message)?;
+        let (orders, next_page_token) = self.listed(&filter, by, &page, Sight::of(&caller)).await?;
+        Ok(Response::new(pb::ListOrdersResponse {
+            orders,
+            next_page_token,
+        }))
+    }
+
+    async fn list_my_orders(
+        &self,
+        request: Request<pb::ListMyOrdersRequest>,
+    ) -> Answer<pb::ListMyOrdersResponse> {
+        let Admitted {
+            caller,
+            mut message,
+            ..
+        } = Admitted::of(request)?;
+        let (size, token) = (
+            std::mem::take(&mut message.page_size),
+            std::mem::take(&mut message.page_token),
+        );
+        let page = self
+            .0
+            .page(&caller, (size, &token), "ListMyOrders", &message)?;
+        let mut fields = Fields::new();
+        let state = fields.parse("state", order_state(message.state));
+        let (state,) = fields.all((state,))?;
+        let customer_id = customer::id_of(&self.0.db, Owner::of_caller(&caller)?).await?;
+        let filter = Filter {
+            state,
+            customer_id: Some(customer_id),
+            ..Filter::default()
+        };
+        let newest_first = OrderBy {
+            column: "id",
+            descending: true,
+        };
+        let (orders, next_page_token) = self
+            .listed(&filter, newest_first, &page, Sight::of(&caller))
+            .await?;
+        Ok(Response::new(pb::ListMyOrdersResponse {
+            orders,
+            next_page_token,
+        }))
+    }
+
+    async fn confirm_order(&self, request: Request<pb::ConfirmOrderRequest>) -> Answer<pb::Order> {
+        self.moved(Admitted::of(request)?, OrderVerb::Confirm).await
+    }
+
+    async fn start_production(
+        &self,
+        request: Request<pb::StartProductionRequest>,
+    ) -> Answer<pb::Order> {
+        self.moved(Admitted::of(request)?, OrderVerb::StartProduction)
+            .await
+    }
+
+    async fn ship_order(&self, request: Request<pb::ShipOrderRequest>) -> Answer<pb::Order> {
+        self.moved(Admitted::of(request)?, OrderVerb::Ship).await
+    }
+
+    async fn complete_order(
+        &self,
+        request: Request<pb::CompleteOrderRequest>,
+    ) -> Answer<pb::Order> {
+        self.moved(Admitted::of(request)?, OrderVerb::Complete)
+            .await
+    }
+
+    async fn cancel_order(&self, request: Request<pb::CancelOrderRequest>) -> Answer<pb::Order> {
+        self.moved(Admitted::of(request)?, OrderVerb::Cancel).await
+    }
+}
+
+impl Orders {
+    /// Moves an order by a verb: every transition goes this way.
+    async fn moved<M: VerbRequest>(
+        &self,
+        request: Admitted<M>,
+        verb: OrderVerb,
+    ) -> Answer<pb::Order> {
+        let Admitted {
+            caller,
+            mut message,
+            ..
+        } = request;
+        let who = Who::of(caller);
+        let mut fields = Fields::new();
+        let id = fields.parse("id", id(message.id()));
+        let reason = fields.parse("reason", text::paragraph(message.reason(), 0, MAX_REASON));
+        let (id, reason) = fields.all((id, reason))?;
+        let request_id = message.take_request_id();
+        let mut work = match self
+            .0
+            .begin(&who.caller, verb.as_str(), &request_id, &message)
+            .await?
+        {
+            Begun::Answered(answer) => return Ok(Response::new(answer)),
+            Begun::Work(work) => work,
+        };
+        let mut head = store::lock(&mut work.tx, id, who.sight)
+            .await?
+            .ok_or_else(|| not_found(id))?;
+        head.apply(verb, who.sight, message.etag(), work.now)?;
+        head.cancel_reason = reason;
+        stock::settle(&mut work.tx, id, verb.stock_effect(), &who.actor, work.now).await?;
+        store::save_move(&mut work.tx, &head, &who.actor).await?;
+        let order = store::with_its_lines(&mut work.tx, head).await?;
+        Ok(Response::new(
+            work.done(message_of(&order, who.sight)).await?,
+        ))
+    }
+
+    async fn listed(
+        &self,
+        filter: &Filter,
+        by: OrderBy,
+        page: &Page,
+        sight: Sight,
+    ) -> Result<(Vec<pb::Order>, String), Fault> {
+        let rows = store::list(&self.0.db, filter, by, page).await?;
+        let (heads, next) = page.finish(rows, |order| Cursor::id(order.id));
+        let orders = store::with_lines(&self.0.db, heads).await?;
+        Ok((
+            orders
+                .iter()
+                .map(|order| message_of(order, sight))
+                .collect(),
+            next,
+        ))
+    }
+}
+
+fn not_found(id: i64) -> Fault {
+    Fault::not_found(Reason::OrderNotFound, format_args!("order {id}"))
+}
+
+fn parse_placement(
+    message: &pb::PlaceOrderRequest,
+    sight: Sight,
+) -> Result<(Owner, WantedLines), Fault> {
+    let mut fields = Fields::new();
+    let owner = fields.parse("customer_id", Owner::of(sight, message.customer_id));
+    let lines = message
+        .lines
+        .iter()
+        .map(|line| (line.product_id, line.quantity));
+    let wanted = WantedLines::parse(lines, &mut fields);
+    fields.all((owner, wanted))
+}
+
+fn parse_filter(message: &pb::ListOrdersRequest) -> Result<(Filter, OrderBy), Fault> {
+    let mut fields = Fields::new();
+    let state = fields.parse("state", order_state(message.state));
+    let customer_id = fields.parse("customer_id", id_filter(message.customer_id));
+    let product_id = fields.parse("product_id", id_filter(message.product_id));
+    let after = fields.parse("placed_after", message.placed_after.map(micros).transpose());
+    let before = fields.parse(
+        "placed_before",
+        message.placed_before.map(micros).transpose(),
+    );
+    let by = fields.parse("order_by", OrderBy::parse(&message.order_by, &["id"]));
+    let (state, customer_id, product_id, placed_after, placed_before, by) =
+        fields.all((state, customer_id, product_id, after, before, by))?;
+    Ok((
+        Filter {
+            state,
+            customer_id,
+            product_id,
+            placed_after,
+            placed_before,
+        },
+        by,
+    ))
+}
+
+/// What the requests of all verbs have in common.
+trait VerbRequest: Message {
+    fn id(&self) -> i64;
+    fn etag(&self) -> &str;
+    /// Why; only a cancellation says it.
+    fn reason(&self) -> &str {
+        ""
+    }
+    fn take_request_id(&mut self) -> String;
+}
+
+macro_rules! verb_request {
+    ($message:ty $(, $reason:ident)?) => {
+        impl VerbRequest for $message {
+            fn id(&self) -> i64 {
+                self.id
+            }
+            fn etag(&self) -> &str {
+                &self.etag
+            }
+            $(fn reason(&self) -> &str {
+                &self.$reason
+            })?
+            fn take_request_id(&mut self) -> String {
+                std::mem::take(&mut self.request_id)
+            }
+        }
+    };
+}
+verb_request!(pb::ConfirmOrderRequest);
+verb_request!(pb::StartProductionRequest);
+verb_request!(pb::ShipOrderRequest);
+verb_request!(pb::CompleteOrderRequest);
+verb_request!(pb::CancelOrderRequest, reason);

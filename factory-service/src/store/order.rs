@@ -1,0 +1,242 @@
+//! The rows of orders.
+
+use std::collections::HashMap;
+
+use millgate_platform::database::Tx;
+use millgate_platform::page::Page;
+use millgate_platform::{Database, Fault, on, on_tx};
+use sqlx::AssertSqlSafe;
+
+use super::listing::{Arg, Listing, fetch_listing, placeholders};
+use super::product::money;
+use super::{FOR_CHANGE, bad_row, on_postgres};
+use crate::domain::access::{Actor, Sight};
+use crate::domain::money::Currency;
+use crate::domain::order::{Order, OrderHead, OrderState};
+use crate::domain::paging::OrderBy;
+use crate::domain::placement::Line;
+
+macro_rules! columns {
+    () => {
+        "id, customer_id, state, total_minor, currency, cancel_reason, revision, create_time, update_time"
+    };
+}
+
+/// What is another's reads as not there: one statement, one cost.
+const GET: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM orders WHERE id = $1 AND ($2 IS NULL OR EXISTS \
+     (SELECT 1 FROM customers c WHERE c.id = orders.customer_id AND c.user_id = $2))"
+);
+const MOVE: &str = "UPDATE orders SET state = $2, cancel_reason = $3, revision = $4, update_time = $5 WHERE id = $1";
+const INSERT_STATE: &str = "INSERT INTO order_states (order_id, state, actor, session, create_time) VALUES ($1, $2, $3, $4, $5)";
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: i64,
+    customer_id: i64,
+    state: String,
+    total_minor: i64,
+    currency: String,
+    cancel_reason: String,
+    revision: i64,
+    create_time: i64,
+    update_time: i64,
+}
+
+impl TryFrom<Row> for OrderHead {
+    type Error = Fault;
+
+    fn try_from(row: Row) -> Result<Self, Fault> {
+        let bad = |what: &str| bad_row("order", row.id, what);
+        Ok(Self {
+            id: row.id,
+            customer_id: row.customer_id,
+            state: OrderState::parse(&row.state).ok_or_else(|| bad("its state"))?,
+            total: money(row.total_minor, &row.currency).ok_or_else(|| bad("its total"))?,
+            cancel_reason: row.cancel_reason,
+            revision: row.revision,
+            create_time: row.create_time,
+            update_time: row.update_time,
+        })
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct LineRow {
+    order_id: i64,
+    product_id: i64,
+    sku: String,
+    name: String,
+    unit_price_minor: i64,
+    quantity: i64,
+    line_total_minor: i64,
+}
+
+/// One order, if the caller may see it.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn get(db: &Database, id: i64, sight: Sight) -> Result<Option<Order>, Fault> {
+    let row: Option<Row> = on!(db, |c| sqlx::query_as(GET)
+        .bind(id)
+        .bind(sight.owner())
+        .fetch_optional(c)
+        .await)?;
+    let Some(row) = row else { return Ok(None) };
+    let orders = with_lines(db, vec![row.try_into()?]).await?;
+    Ok(orders.into_iter().next())
+}
+
+/// What a list of orders is restricted to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    /// Only in this state.
+    pub state: Option<OrderState>,
+    /// Only of this customer.
+    pub customer_id: Option<i64>,
+    /// Only with this product.
+    pub product_id: Option<i64>,
+    /// Only those placed then or later, microseconds since the epoch.
+    pub placed_after: Option<i64>,
+    /// Only those placed earlier, microseconds since the epoch.
+    pub placed_before: Option<i64>,
+}
+
+/// A page of orders, and one more where another page follows, without their lines.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn list(
+    db: &Database,
+    filter: &Filter,
+    by: OrderBy,
+    page: &Page,
+) -> Result<Vec<OrderHead>, Fault> {
+    let (sql, args) = Listing::new(concat!("SELECT ", columns!(), " FROM orders"))
+        .and_if("state = ?", filter.state.map(|state| Arg::Text(state.as_str().to_owned())))
+        .and_if("customer_id = ?", filter.customer_id.map(Arg::Int))
+        .and_if(
+            "EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = orders.id AND l.product_id = ?)",
+            filter.product_id.map(Arg::Int),
+        )
+        .and_if("create_time >= ?", filter.placed_after.map(Arg::Int))
+        .and_if("create_time < ?", filter.placed_before.map(Arg::Int))
+        .page(by, "id", page);
+    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
+    rows.into_iter().map(OrderHead::try_from).collect()
+}
+
+/// The orders with their lines, which take one query for all of them.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn with_lines(db: &Database, heads: Vec<OrderHead>) -> Result<Vec<Order>, Fault> {
+    if heads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = lines_of(heads.len());
+    let rows: Vec<LineRow> = on!(db, |c| {
+        let mut query = sqlx::query_as(AssertSqlSafe(sql));
+        for head in &heads {
+            query = query.bind(head.id);
+        }
+        query.fetch_all(c).await
+    })?;
+    joined(heads, rows)
+}
+
+/// As [`with_lines`], for one order inside its transaction.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn with_its_lines(tx: &mut Tx, head: OrderHead) -> Result<Order, Fault> {
+    let rows: Vec<LineRow> = on_tx!(tx, |c| sqlx::query_as(AssertSqlSafe(lines_of(1)))
+        .bind(head.id)
+        .fetch_all(c)
+        .await)?;
+    let id = head.id;
+    let order = joined(vec![head], rows)?.into_iter().next();
+    order.ok_or_else(|| bad_row("order", id, "it was lost"))
+}
+
+fn lines_of(orders: usize) -> String {
+    format!(
+        "SELECT order_id, product_id, sku, name, unit_price_minor, quantity, line_total_minor FROM order_lines \
+         WHERE order_id IN ({}) ORDER BY order_id, position",
+        placeholders(1, orders)
+    )
+}
+
+fn joined(heads: Vec<OrderHead>, rows: Vec<LineRow>) -> Result<Vec<Order>, Fault> {
+    let mut lines: HashMap<i64, Vec<LineRow>> = HashMap::new();
+    for row in rows {
+        lines.entry(row.order_id).or_default().push(row);
+    }
+    let with_lines = |head: OrderHead| {
+        let currency = head.total.currency();
+        let lines = lines.remove(&head.id).unwrap_or_default();
+        let lines = lines
+            .into_iter()
+            .map(|row| line(row, currency))
+            .collect::<Result<_, _>>()?;
+        Ok(Order { head, lines })
+    };
+    heads.into_iter().map(with_lines).collect()
+}
+
+fn line(row: LineRow, currency: Currency) -> Result<Line, Fault> {
+    let money = |minor| {
+        crate::domain::money::Money::of_minor(minor, currency)
+            .map_err(|_| bad_row("a line of order", row.order_id, "its amount"))
+    };
+    Ok(Line {
+        product_id: row.product_id,
+        unit_price: money(row.unit_price_minor)?,
+        line_total: money(row.line_total_minor)?,
+        quantity: row.quantity,
+        sku: row.sku,
+        name: row.name,
+    })
+}
+
+/// One order that the caller may see, which nobody else moves until the transaction ends.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn lock(tx: &mut Tx, id: i64, sight: Sight) -> Result<Option<OrderHead>, Fault> {
+    let sql = format!("{GET}{}", on_postgres(tx, FOR_CHANGE));
+    let row: Option<Row> = on_tx!(tx, |c| sqlx::query_as(AssertSqlSafe(sql))
+        .bind(id)
+        .bind(sight.owner())
+        .fetch_optional(c)
+        .await)?;
+    row.map(OrderHead::try_from).transpose()
+}
+
+/// Writes where an order, locked in this transaction, stands now, and who moved it there.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn save_move(tx: &mut Tx, order: &OrderHead, actor: &Actor) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(MOVE)
+        .bind(order.id)
+        .bind(order.state.as_str())
+        .bind(&order.cancel_reason)
+        .bind(order.revision)
+        .bind(order.update_time)
+        .execute(c)
+        .await
+        .map(drop))?;
+    on_tx!(tx, |c| sqlx::query(INSERT_STATE)
+        .bind(order.id)
+        .bind(order.state.as_str())
+        .bind(&actor.key)
+        .bind(&actor.session)
+        .bind(order.update_time)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! The ledger of the stock: a row for every movement, and their sum is what is on hand.
+
+use millgate_platform::database::Tx;
+use millgate_platform::{Fault, on_tx};
+
+use super::on_postgres;
+use crate::domain::access::Actor;
+use crate::domain::order::StockEffect;
+
+const INSERT: &str = "INSERT INTO stock_movements \
+     (product_id, delta, kind, reason, order_id, actor, session, create_time) VALUES ($1, $2, $3, $4, NULL, $5, $6, $7)";
+
+/// The products of an order, in the order in which everybody locks them: two orders can then never wait for each
+/// other. SQLite's writer is alone anyway.
+const LOCK_PRODUCTS: &str = "SELECT p.id FROM products p JOIN order_lines l ON l.product_id = p.id \
+     WHERE l.order_id = $1 ORDER BY p.id";
+
+const GIVE_BACK: &str = "UPDATE products SET reserved = products.reserved - l.quantity \
+     FROM order_lines l WHERE l.order_id = $1 AND products.id = l.product_id";
+const CONSUME: &str = "UPDATE products SET reserved = products.reserved - l.quantity, \
+     on_hand = products.on_hand - l.quantity, revision = products.revision + 1, update_time = $2 \
+     FROM order_lines l WHERE l.order_id = $1 AND products.id = l.product_id";
+const SHIPPED: &str = "INSERT INTO stock_movements \
+     (product_id, delta, kind, reason, order_id, actor, session, create_time) \
+     SELECT l.product_id, -l.quantity, 'SHIPPED', '', l.order_id, $2, $3, $4 \
+     FROM order_lines l WHERE l.order_id = $1 ORDER BY l.position";
+
+/// Why staff moved a stock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// The pieces that a new product begins with.
+    Created,
+    /// AdjustStock.
+    Adjusted,
+}
+
+/// Notes a movement in the ledger.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn note(
+    tx: &mut Tx,
+    product_id: i64,
+    delta: i64,
+    (kind, reason): (Kind, &str),
+    actor: &Actor,
+    now: i64,
+) -> Result<(), Fault> {
+    let kind = match kind {
+        Kind::Created => "CREATED",
+        Kind::Adjusted => "ADJUSTED",
+    };
+    on_tx!(tx, |c| sqlx::query(INSERT)
+        .bind(product_id)
+        .bind(delta)
+        .bind(kind)
+        .bind(reason)
+        .bind(&actor.key)
+        .bind(&actor.session)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// Does to the stock of an order's lines what its move means.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn settle(
+    tx: &mut Tx,
+    order_id: i64,
+    effect: StockEffect,
+    actor: &Actor,
+    now: i64,
+) -> Result<(), Fault> {
+    if effect == StockEffect::None {
+        return Ok(());
+    }
+    lock_products(tx, order_id).await?;
+    if effect == StockEffect::GiveBack {
+        on_tx!(tx, |c| sqlx::query(GIVE_BACK)
+            .bind(order_id)
+            .execute(c)
+            .await
+            .map(drop))?;
+        return Ok(());
+    }
+    on_tx!(tx, |c| sqlx::query(CONSUME)
+        .bind(order_id)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(drop))?;
+    on_tx!(tx, |c| sqlx::query(SHIPPED)
+        .bind(order_id)
+        .bind(&actor.key)
+        .bind(&actor.session)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+async fn lock_products(tx: &mut Tx, order_id: i64) -> Result<(), Fault> {
+    let clause = on_postgres(tx, " FOR NO KEY UPDATE OF p");
+    if clause.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("{LOCK_PRODUCTS}{clause}");
+    on_tx!(tx, |c| sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(order_id)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
