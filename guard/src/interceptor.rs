@@ -127,3 +127,51 @@ pub(crate) fn authorize(rule: &Rule, caller: &Caller, now: i64) -> Result<(), St
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::Guard;
+    use crate::rules::Rules;
+    use crate::testing::{Issuer, ManualClock};
+
+    /// The one way in which evidence could travel is a process that hands extensions on.
+    #[test]
+    fn a_public_method_has_no_caller_even_if_one_was_handed_on() {
+        let issuer = Issuer::new(ManualClock::shared(1_790_000_000_000_000));
+        let admin = Caller::new(issuer.user(7, "admin").claims().clone()).unwrap();
+        let mut request = Request::new(());
+        request.extensions_mut().insert(admin);
+        request.extensions_mut().insert(Route::Public);
+        let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
+        let passed = interceptor.call(request).unwrap();
+        assert!(passed.extensions().get::<Caller>().is_none());
+        assert!(passed.extensions().get::<PublicPass>().is_some());
+    }
+
+    #[test]
+    fn an_admitted_request_does_not_pass_for_a_public_one() {
+        let issuer = Issuer::new(ManualClock::shared(1_790_000_000_000_000));
+        let bearer = issuer.user(7, "admin").bearer();
+        let rule = Rule {
+            access: crate::rules::Access::Token,
+            scope: None,
+            fresh_within: None,
+            principal: None,
+        };
+        let mut request = Request::new(());
+        request
+            .metadata_mut()
+            .insert("authorization", bearer.parse().unwrap());
+        request.extensions_mut().insert(PublicPass);
+        request
+            .extensions_mut()
+            .insert(Route::Ruled(Arc::new(rule)));
+        let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
+        let admitted = interceptor.call(request).unwrap();
+        assert!(admitted.extensions().get::<PublicPass>().is_none());
+        assert!(admitted.extensions().get::<Caller>().is_some());
+        // The next hop must look up its own rule.
+        assert!(admitted.extensions().get::<Route>().is_none());
+    }
+}

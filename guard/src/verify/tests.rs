@@ -363,6 +363,20 @@ fn json_in_a_well_signed_token_is_strict() {
 }
 
 #[test]
+fn a_token_of_neither_person_nor_service_is_refused() {
+    let desk = desk();
+    for draft in [
+        desk.admin().with(|claims| claims.role = None),
+        desk.admin().with(|claims| claims.session = None),
+        desk.admin().with(|claims| claims.generation = None),
+        desk.admin().with(|claims| claims.subject = "07".to_owned()),
+        desk.issuer.service("7", "a"),
+    ] {
+        assert!(malformed(desk.fault(&draft)), "{draft:?}");
+    }
+}
+
+#[test]
 fn an_unknown_role_is_verified_and_grants_nothing_by_itself() {
     let desk = desk();
     assert_eq!(desk.fault(&desk.issuer.user(7, "emperor")), None);
