@@ -232,4 +232,25 @@ mod tests {
         fs::write(&path, "{}").unwrap();
         assert!(SharedRing::watch(&path, FilePermissions::Unchecked, Duration::ZERO).is_err());
     }
+
+    #[test]
+    fn a_bad_file_is_logged_once_however_often_it_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        new_ring(&path);
+        let (source, ring) = Source::open(&path, FilePermissions::Private).unwrap();
+        let shared = SharedRing::new(ring);
+        put(&path, |draft| fs::write(draft, "{}").unwrap());
+        let log = folder.path().join("log");
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(Mutex::new(fs::File::create(&log).unwrap()))
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..5 {
+                source.refresh(&shared);
+            }
+        });
+        let log = fs::read_to_string(log).unwrap();
+        assert_eq!(log.matches("was refused").count(), 1, "{log}");
+    }
 }
