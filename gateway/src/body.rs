@@ -5,12 +5,16 @@ use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 use tonic::Code;
 
 /// Reads a body whole. MESSAGE_TOO_LARGE past `most` bytes, BODY_TIMEOUT past `longest`.
-pub async fn read<B>(body: B, most: usize, longest: Duration) -> Result<Bytes, Problem>
+pub async fn read<B>(
+    mut body: Pin<&mut B>,
+    most: usize,
+    longest: Duration,
+) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes>,
 {
@@ -26,7 +30,6 @@ where
         return Err(too_large());
     }
     let collected = async {
-        let mut body = pin!(body);
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| {
@@ -55,6 +58,27 @@ where
                 message,
             ))
         })
+}
+
+/// Reads what is left of a body that nobody wants, within bounds, and keeps nothing of it: a connection that is closed
+/// with unread octets in it takes the answer along (RFC 9112 section 9.6).
+pub async fn discard<B>(mut body: Pin<&mut B>, most: usize)
+where
+    B: Body<Data = Bytes>,
+{
+    const LONGEST: Duration = Duration::from_secs(1);
+    let discarded = async {
+        let mut left = most.saturating_mul(2);
+        while let Some(Ok(frame)) = body.frame().await {
+            let size = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // A client that goes on slowly has to do without.
+    let _ = tokio::time::timeout(LONGEST, discarded).await;
 }
 
 /// CONTENT_TYPE unless the body says that it is `application/json` in UTF-8, not compressed.
@@ -125,6 +149,7 @@ mod tests {
     use super::*;
     use http::HeaderName;
     use http_body_util::{Full, StreamBody};
+    use std::pin::pin;
 
     fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -186,9 +211,9 @@ mod tests {
     async fn a_body_is_read_up_to_its_limit() {
         let second = Duration::from_secs(1);
         let body = |size: usize| Full::new(Bytes::from(vec![b' '; size]));
-        assert_eq!(read(body(8), 8, second).await.unwrap().len(), 8);
+        assert_eq!(read(pin!(body(8)), 8, second).await.unwrap().len(), 8);
         assert_eq!(
-            read(body(9), 8, second).await.unwrap_err().reason,
+            read(pin!(body(9)), 8, second).await.unwrap_err().reason,
             "MESSAGE_TOO_LARGE"
         );
         // A body that does not tell its size is cut where it passes the limit, and not read on.
@@ -196,14 +221,14 @@ mod tests {
             Ok::<_, std::io::Error>(http_body::Frame::data(Bytes::from_static(b"1234")))
         });
         assert_eq!(
-            read(StreamBody::new(endless), 8, second)
+            read(pin!(StreamBody::new(endless)), 8, second)
                 .await
                 .unwrap_err()
                 .reason,
             "MESSAGE_TOO_LARGE"
         );
         let stalled = futures::stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>();
-        let found = read(StreamBody::new(stalled), 8, Duration::from_millis(10)).await;
+        let found = read(pin!(StreamBody::new(stalled)), 8, Duration::from_millis(10)).await;
         assert_eq!(found.unwrap_err().reason, "BODY_TIMEOUT");
     }
 }

@@ -14,7 +14,7 @@ use crate::problem::{Problem, reason};
 use crate::router::Found;
 use crate::upstream::{Upstream, serving};
 use bytes::Bytes;
-use http::header::{ALLOW, HeaderName, IF_MATCH};
+use http::header::{ALLOW, EXPECT, HeaderName, IF_MATCH};
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -26,6 +26,7 @@ use prost_reflect::DynamicMessage;
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tonic::Code;
 
@@ -119,7 +120,12 @@ impl Gateway {
             context: &context,
             client: &client,
         };
-        let mut response = call.answer(body).await;
+        let mut body = pin!(body);
+        let mut response = call.answer(body.as_mut()).await;
+        let waits_for_leave = head.headers.contains_key(EXPECT);
+        if !body.is_end_stream() && !waits_for_leave {
+            body::discard(body, self.rules.max_body_bytes).await;
+        }
         self.finish(&head, &context, &mut response);
         tracing::info!(
             method = %head.method,
@@ -171,7 +177,7 @@ struct Call<'g> {
 }
 
 impl Call<'_> {
-    async fn answer<B: Body<Data = Bytes>>(&self, body: B) -> Response<AnswerBody> {
+    async fn answer<B: Body<Data = Bytes>>(&self, body: Pin<&mut B>) -> Response<AnswerBody> {
         if let Some(response) = self.gateway.rules.cors.preflight(self.head) {
             return response;
         }
@@ -209,7 +215,7 @@ impl Call<'_> {
         &self,
         binding: &Binding,
         values: &[String],
-        body: B,
+        body: Pin<&mut B>,
     ) -> Result<Response<AnswerBody>, Problem> {
         let method = &binding.method;
         let sent = &self.head.headers;
@@ -253,16 +259,20 @@ impl Call<'_> {
     async fn body<B: Body<Data = Bytes>>(
         &self,
         binding: &Binding,
-        body: B,
+        body: Pin<&mut B>,
     ) -> Result<Bytes, Problem> {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
+        let rules = &self.gateway.rules;
         if binding.body == BodyRule::None {
-            return Err(Problem::field("body", "this method takes no body"));
+            let read = body::read(body, 0, rules.body_timeout).await;
+            return read.map_err(|problem| match problem.reason.as_ref() {
+                reason::MESSAGE_TOO_LARGE => Problem::field("body", "this method takes no body"),
+                _ => problem,
+            });
         }
         body::check_content_type(&self.head.headers)?;
-        let rules = &self.gateway.rules;
         body::read(body, rules.max_body_bytes, rules.body_timeout).await
     }
 

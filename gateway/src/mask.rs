@@ -44,6 +44,9 @@ pub fn fill(
         .filter(|member| member.as_str() != ETAG && !bound.contains(member))
         .map(|member| Value::String(member.clone()))
         .collect();
+    if paths.is_empty() {
+        return;
+    }
     if let Some(message) = request.get_field_mut(&mask).as_message_mut() {
         message.set_field_by_name("paths", Value::List(paths));
     }

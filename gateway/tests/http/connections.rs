@@ -1,0 +1,214 @@
+//! Slow, broken and hostile connections, and an orderly stop.
+
+use crate::support::{Double, Gate, config};
+use gateway::{Config, LimitArgs};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+async fn hasty(double: &Double) -> Gate {
+    let limits = LimitArgs {
+        header_timeout: Duration::from_millis(200),
+        body_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_millis(400),
+        drain: Duration::from_secs(1),
+        ..LimitArgs::default()
+    };
+    Gate::with(Config {
+        limits,
+        ..config(double.clone().listen().await)
+    })
+    .await
+}
+
+/// Sends octets, and reads until the gateway closes the connection.
+async fn raw(gate: &Gate, octets: &[u8]) -> String {
+    let mut stream = TcpStream::connect(gate.address).await.unwrap();
+    stream.write_all(octets).await.unwrap();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    // A reset instead of an orderly end is an end, too.
+    let _ = tokio::time::timeout(Duration::from_secs(5), read)
+        .await
+        .expect("the connection is closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn slow_and_silent_clients_are_cut() {
+    let gate = hasty(&Double::empty()).await;
+    for sent in [
+        "",
+        "G",
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nx: ",
+    ] {
+        let started = Instant::now();
+        raw(&gate, sent.as_bytes()).await;
+        assert!(started.elapsed() < Duration::from_secs(2), "{sent:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_open_is_closed_when_idle() {
+    let gate = hasty(&Double::empty()).await;
+    let answer = raw(&gate, b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_come_is_408() {
+    let gate = hasty(&Double::empty()).await;
+    let head = "POST /login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{";
+    let answer = raw(&gate, head.as_bytes()).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408") && answer.contains("BODY_TIMEOUT"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn requests_that_are_read_in_two_ways_are_refused() {
+    let double = Double::empty();
+    let gate = hasty(&double).await;
+    let head = "POST /login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let ambiguous = [
+        "content-length: 2\r\ncontent-length: 3\r\n\r\n{}x",
+        "content-length: 2, 3\r\n\r\n{}x",
+        "content-length: +2\r\n\r\n{}",
+        "content-length: -1\r\n\r\n{}",
+        "content-length: 0x2\r\n\r\n{}",
+        "transfer-encoding: chunked, identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "transfer-encoding: gzip\r\n\r\n{}",
+        "transfer-encoding : chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+        "content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /v1/me HTTP/1.1\r\n",
+        "transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n0\r\n\r\nGET /v1/me HTTP/1.1\r\n",
+        " folded: x\r\n\r\n",
+        "a\0b: c\r\n\r\n",
+    ];
+    for rest in ambiguous {
+        let answer = raw(&gate, format!("{head}{rest}").as_bytes()).await;
+        let statuses: Vec<&str> = answer
+            .lines()
+            .filter(|line| line.starts_with("HTTP/1.1 "))
+            .collect();
+        assert!(statuses.len() <= 1, "{rest:?}: {answer}");
+        assert!(!answer.starts_with("HTTP/1.1 5"), "{rest:?}: {answer}");
+        if !rest.starts_with("content-length: 2\r\ntransfer")
+            && !rest.starts_with("transfer-encoding: chunked\r\ncontent")
+        {
+            assert!(
+                answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+                "{rest:?}: {answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_head_of_any_size_is_answered_or_cut() {
+    let gate = hasty(&Double::empty()).await;
+    let long_path = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(100_000));
+    let long_header = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
+        "a".repeat(100_000)
+    );
+    let many_headers = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\n{}\r\n",
+        "x: y\r\n".repeat(1000)
+    );
+    for head in [long_path, long_header, many_headers] {
+        let answer = raw(&gate, head.as_bytes()).await;
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+            "{answer}"
+        );
+    }
+    assert_eq!(
+        gate.request("GET", "/healthz").send().await.status.as_u16(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn what_runs_is_finished_before_the_gateway_stops() {
+    let double = Double::slowly(|_| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(Vec::new())
+        })
+    });
+    let mut gate = hasty(&double).await;
+    let running = tokio::spawn(gate.signed("GET", "/v1/me").send());
+    // An idle connection must not hold the stop up.
+    let _idle = TcpStream::connect(gate.address).await.unwrap();
+    while double.seen().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    gate.stop.take().unwrap().send(()).unwrap();
+    assert_eq!(running.await.unwrap().status.as_u16(), 200);
+    tokio::time::timeout(Duration::from_secs(3), &mut gate.running)
+        .await
+        .expect("it stops")
+        .unwrap();
+    assert!(TcpStream::connect(gate.address).await.is_err());
+}
+
+#[tokio::test]
+async fn over_tls_http_1_and_2_are_spoken() {
+    let folder = tempfile::tempdir().unwrap();
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
+    std::fs::write(&cert, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let mut settings = config(Double::empty().listen().await);
+    settings.tls.tls_cert = Some(cert);
+    settings.tls.tls_key = Some(key);
+    let gate = Gate::with(settings).await;
+
+    for (protocol, line) in [(&b"h2"[..], ""), (b"http/1.1", "HTTP/1.1 200")] {
+        let mut roots = tokio_rustls::rustls::RootCertStore::empty();
+        roots.add(certified.cert.der().clone()).unwrap();
+        let provider = std::sync::Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let mut client = tokio_rustls::rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        client.alpn_protocols = vec![protocol.to_vec()];
+        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+        let tcp = TcpStream::connect(gate.address).await.unwrap();
+        let mut stream = connector
+            .connect("localhost".try_into().unwrap(), tcp)
+            .await
+            .unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol));
+        if line.is_empty() {
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(
+                hyper_util::rt::TokioExecutor::new(),
+                hyper_util::rt::TokioIo::new(stream),
+            )
+            .await
+            .unwrap();
+            tokio::spawn(connection);
+            let request = http::Request::get("https://localhost/healthz")
+                .body(http_body_util::Empty::<bytes::Bytes>::new());
+            let answer = sender.send_request(request.unwrap()).await.unwrap();
+            assert_eq!(answer.status().as_u16(), 200);
+            assert!(answer.headers().contains_key("strict-transport-security"));
+        } else {
+            stream
+                .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                .await
+                .unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            assert!(String::from_utf8_lossy(&answer).starts_with(line));
+        }
+    }
+}
