@@ -26,6 +26,8 @@ fn main() -> Result<(), Failure> {
     std::fs::write(out.join("redacted.rs"), debug_without_fields(&redacted))?;
     tonic_prost_build::configure()
         .include_file("contract.rs")
+        // Options of methods and fields: read from the descriptors, never used as Rust types.
+        .extern_path(".google.api", "::prost_types")
         .skip_debug(redacted.iter().map(|message| message.full_name()))
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

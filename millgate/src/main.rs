@@ -1,2 +1,70 @@
-//! millgate
-fn main() {}
+//! Millgate in one process, and the operator's commands.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command's answer goes to the terminal"
+)]
+
+mod banner;
+mod folder;
+mod keys;
+mod policy;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use millgate_platform::StartError;
+
+/// The auth service, the factory service and the gateway in one process. Without a command: `serve`.
+#[derive(Parser)]
+#[command(name = "millgate", version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Args,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Starts the auth service, the factory service and the gateway.
+    Serve(Box<serve::Args>),
+    /// The key ring that tokens are signed and verified with.
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Prints who may call what, as Markdown: the content of docs/access.md.
+    Policy,
+    /// Prints every setting of every binary, as Markdown: the content of docs/configuration.md.
+    Settings,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended = match cli.command {
+        None => serve::run(cli.serve).await,
+        Some(Command::Serve(args)) => serve::run(*args).await,
+        Some(Command::Keys(command)) => keys::run(&command),
+        Some(Command::Policy) => policy(),
+        Some(Command::Settings) => {
+            print!("{}", settings::page());
+            Ok(())
+        }
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("millgate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn policy() -> Result<(), StartError> {
+    let page =
+        policy::page().map_err(|error| StartError::new("access rules", error.to_string()))?;
+    print!("{page}");
+    Ok(())
+}

@@ -1,0 +1,362 @@
+//! `millgate serve`: the two services and the gateway in one process.
+//!
+//! Each is prepared and served just as its own binary does it, with the settings of its own environment variables; what
+//! this form adds is a data folder in which everything that is not configured is made at the first start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::FromArgMatches;
+use millgate_platform::{
+    KeyArgs, LimitArgs, LogArgs, SharedClock, SharedEntropy, StartError, SystemClock,
+    SystemEntropy, shutdown_signal, telemetry,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::banner::{self, Addresses, Admin};
+use crate::folder::Folder;
+
+millgate_platform::secret_arg! {
+    /// The first administrator's password; one is generated and printed, once, when it is not set.
+    pub(crate) struct AdminPassword { flag: "admin-password", env: "MILLGATE_ADMIN_PASSWORD" }
+}
+millgate_platform::secret_arg! {
+    /// The auth service's database: `sqlite:PATH` or `postgres://...`; a SQLite file in the data folder when it is not set.
+    pub(crate) struct AuthDatabaseUrl { flag: "auth-database-url", env: "AUTH_DATABASE_URL" }
+}
+millgate_platform::secret_arg! {
+    /// The factory service's database: `sqlite:PATH` or `postgres://...`; a SQLite file in the data folder when it is not set.
+    pub(crate) struct FactoryDatabaseUrl { flag: "factory-database-url", env: "FACTORY_DATABASE_URL" }
+}
+
+/// The settings of the one-command form. Those of the single services (see their `--help`) count as well, by their
+/// environment variables.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Args {
+    /// Where databases, key ring and secrets are kept that are not configured elsewhere; made when it is not there.
+    #[arg(
+        long,
+        env = "MILLGATE_DATA_DIR",
+        value_name = "PATH",
+        default_value = "./millgate-data"
+    )]
+    data_dir: PathBuf,
+
+    /// Where the auth service listens. Port 0 takes a free one.
+    #[arg(
+        long,
+        env = "AUTH_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:50051"
+    )]
+    auth_listen: SocketAddr,
+
+    /// Where the factory service listens.
+    #[arg(
+        long,
+        env = "FACTORY_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:50052"
+    )]
+    factory_listen: SocketAddr,
+
+    /// Where the gateway listens.
+    #[arg(
+        long,
+        env = "GATEWAY_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080"
+    )]
+    gateway_listen: SocketAddr,
+
+    /// A file to write one JSON line with the addresses to, once all are ready.
+    #[arg(long, env = "MILLGATE_READY_FILE", value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    admin_password: AdminPassword,
+
+    #[command(flatten)]
+    auth_database_url: AuthDatabaseUrl,
+
+    #[command(flatten)]
+    factory_database_url: FactoryDatabaseUrl,
+
+    /// The key ring; in the data folder when none is configured.
+    #[command(flatten)]
+    keys: KeyArgs,
+
+    /// The limits of both services.
+    #[command(flatten)]
+    limits: LimitArgs,
+
+    #[command(flatten)]
+    logs: LogArgs,
+}
+
+/// The three listeners, bound before anything else is touched.
+struct Listeners {
+    auth: TcpListener,
+    factory: TcpListener,
+    gateway: TcpListener,
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// Names the setting that keeps it from starting, or the service that ended by itself.
+pub(crate) async fn run(args: Args) -> Result<(), StartError> {
+    telemetry::init(&args.logs)?;
+    let stop = shutdown_signal().map_err(|error| StartError::new("signals", error.to_string()))?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let folder = Folder::open(&args.data_dir)?;
+    let listeners = Listeners {
+        auth: bind("--auth-listen (AUTH_LISTEN)", args.auth_listen).await?,
+        factory: bind("--factory-listen (FACTORY_LISTEN)", args.factory_listen).await?,
+        gateway: bind("--gateway-listen (GATEWAY_LISTEN)", args.gateway_listen).await?,
+    };
+    let addresses = listeners.addresses()?;
+    let plan = plan(&args, &folder, &addresses, &entropy)?;
+
+    let ambient = auth_service::Ambient {
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    };
+    let auth = auth_service::prepare(plan.auth, ambient).await?;
+    let admin_created = auth.admin_created().is_some();
+    let ambient = factory_service::Ambient {
+        clock,
+        entropy: entropy.clone(),
+    };
+    let factory = factory_service::prepare(plan.factory, ambient).await?;
+    let gateway = gateway::prepare(plan.gateway, entropy.clone())?;
+
+    let (stopping, stopped) = watch::channel(false);
+    let told = |mut stopped: watch::Receiver<bool>| async move {
+        // The sender going away means the same as its word.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    let mut services = JoinSet::new();
+    services.spawn(named(
+        "auth",
+        auth.serve(listeners.auth, told(stopped.clone())),
+    ));
+    services.spawn(named(
+        "factory",
+        factory.serve(listeners.factory, told(stopped.clone())),
+    ));
+    services.spawn(named(
+        "gateway",
+        gateway.serve(listeners.gateway, told(stopped)),
+    ));
+
+    let password = plan.generated_password.as_ref().filter(|_| admin_created);
+    let admin = Admin {
+        username: &plan.admin,
+        password: password.map(ExposeSecret::expose_secret),
+    };
+    if let Some(path) = &args.ready_file {
+        write_ready_file(path, &addresses)?;
+    }
+    println!("{}", banner::banner(&addresses, &admin, plan.scheme));
+
+    tokio::select! {
+        () = stop => {}
+        // A service that ends by itself takes the others with it: half a system is worse than none.
+        ended = services.join_next() => {
+            let _ = stopping.send(true);
+            ended.map_or(Ok(()), flat)?;
+        }
+    }
+    let _ = stopping.send(true);
+    while let Some(ended) = services.join_next().await {
+        flat(ended)?;
+    }
+    Ok(())
+}
+
+/// What the three are started with.
+struct Plan {
+    auth: auth_service::Config,
+    factory: factory_service::Config,
+    gateway: gateway::Config,
+    admin: String,
+    generated_password: Option<SecretString>,
+    scheme: &'static str,
+}
+
+fn plan(
+    args: &Args,
+    folder: &Folder,
+    at: &Addresses,
+    entropy: &SharedEntropy,
+) -> Result<Plan, StartError> {
+    let mut auth: auth_service::Config = from_environment("auth-service")?;
+    let mut factory: factory_service::Config = from_environment("factory-service")?;
+    let mut gateway: gateway::Config = from_environment("gateway")?;
+
+    let mut keys = args.keys.clone();
+    if keys.keys.is_none() && keys.keys_json.is_none() {
+        keys.keys = Some(folder.key_ring(entropy.as_ref())?);
+    }
+    let client_secret = SecretString::from(
+        URL_SAFE_NO_PAD.encode(
+            *folder
+                .secrets(entropy.as_ref())?
+                .derive("factory client secret"),
+        ),
+    );
+    // The gateway and the factory tell auth the client's address; this is how they prove that they may.
+    let proxy_secret = SecretString::from(random(entropy));
+    let configured = args.admin_password.resolve()?;
+    let generated_password = configured
+        .is_none()
+        .then(|| SecretString::from(random(entropy)));
+    let tls = auth.tls.tls_cert.is_some();
+    if tls && factory.client_tls.client_tls_ca.is_none() {
+        let message =
+            "is needed where MILLGATE_TLS_CERT is set: the services call each other over TLS too";
+        return Err(StartError::new("MILLGATE_CLIENT_TLS_CA", message));
+    }
+    let scheme = if tls { "https" } else { "http" };
+
+    auth.database_url = args
+        .auth_database_url
+        .resolve()?
+        .unwrap_or_else(|| folder.sqlite("auth.db"));
+    auth.secrets = unless_configured("AUTH_SECRETS", auth.secrets, folder.path("auth.secrets"));
+    auth.admin_password.value = configured.or_else(|| generated_password.clone());
+    auth.admin_password.file = None;
+    auth.factory_client_secret.value = Some(client_secret.clone());
+    auth.factory_client_secret.file = None;
+    auth.keys = keys.clone();
+    auth.limits = args.limits.clone();
+    auth.proxy_secret = Some(proxy_secret.clone());
+
+    factory.database_url.value = args
+        .factory_database_url
+        .resolve()?
+        .or_else(|| Some(folder.sqlite("factory.db")));
+    factory.database_url.file = None;
+    factory.secrets = unless_configured(
+        "FACTORY_SECRETS",
+        factory.secrets,
+        folder.path("factory.secrets"),
+    );
+    factory.auth_endpoint = format!("{scheme}://{}", at.auth);
+    factory.client_id.clone_from(&auth.factory_client_id);
+    factory.client_secret.value = Some(client_secret);
+    factory.client_secret.file = None;
+    factory.keys = keys;
+    factory.limits = args.limits.clone();
+    factory.proxy_secret = Some(proxy_secret.clone());
+
+    gateway.auth_endpoint = format!("{scheme}://{}", at.auth);
+    gateway.factory_endpoint = format!("{scheme}://{}", at.factory);
+    gateway.proxy_secret = Some(proxy_secret);
+
+    let admin = auth.admin_username.clone();
+    Ok(Plan {
+        auth,
+        factory,
+        gateway,
+        admin,
+        generated_password,
+        scheme,
+    })
+}
+
+/// The settings of a single service as its environment variables say them, with its defaults.
+fn from_environment<C: clap::Args + FromArgMatches>(
+    service: &'static str,
+) -> Result<C, StartError> {
+    let failed = |error: clap::Error| StartError::new(service, error.to_string());
+    let matches = C::augment_args(clap::Command::new(service))
+        .try_get_matches_from([service])
+        .map_err(failed)?;
+    C::from_arg_matches(&matches).map_err(failed)
+}
+
+fn unless_configured(variable: &str, configured: PathBuf, default: PathBuf) -> PathBuf {
+    if std::env::var_os(variable).is_some() {
+        configured
+    } else {
+        default
+    }
+}
+
+async fn bind(setting: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::new(setting, format!("{address}: {error}")))
+}
+
+impl Listeners {
+    fn addresses(&self) -> Result<Addresses, StartError> {
+        let of = |listener: &TcpListener| {
+            listener
+                .local_addr()
+                .map_err(|error| StartError::new("listener", error.to_string()))
+                .map(reachable)
+        };
+        Ok(Addresses {
+            auth: of(&self.auth)?,
+            factory: of(&self.factory)?,
+            gateway: of(&self.gateway)?,
+        })
+    }
+}
+
+/// An address to call where the listener takes calls to any.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback: std::net::IpAddr = if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        };
+        address.set_ip(loopback);
+    }
+    address
+}
+
+/// Written beside and renamed, so that nobody reads half of it.
+fn write_ready_file(path: &std::path::Path, addresses: &Addresses) -> Result<(), StartError> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(".new");
+    std::fs::write(&draft, format!("{}\n", addresses.json()))
+        .and_then(|()| std::fs::rename(&draft, path))
+        .map_err(|error| {
+            StartError::new(
+                "--ready-file (MILLGATE_READY_FILE)",
+                format!("{}: {error}", path.display()),
+            )
+        })
+}
+
+async fn named<E: std::error::Error + Send + Sync + 'static>(
+    service: &'static str,
+    served: impl Future<Output = Result<(), E>>,
+) -> Result<(), StartError> {
+    served
+        .await
+        .map_err(|error| StartError::new(service, "ended").with_source(error))
+}
+
+fn flat(ended: Result<Result<(), StartError>, tokio::task::JoinError>) -> Result<(), StartError> {
+    ended.unwrap_or_else(|error| Err(StartError::new("a service", error.to_string())))
+}
+
+/// 256 random bits as text that needs no quoting anywhere.
+fn random(entropy: &SharedEntropy) -> String {
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
