@@ -49,9 +49,6 @@ async fn a_crash_between_the_two_writes_leaves_neither_an_orphan_user_nor_an_orp
 /// The factory's call to auth goes through a wire that loses the answer; then the factory is killed.
 async fn a_crash_between_the_two_writes(apart: Option<Apart>) {
     let Some(mut apart) = apart else { return };
-    apart
-        .environment
-        .push(("FACTORY_REGISTRATION_GRACE".into(), "1s".into()));
     apart.run_auth();
     let wire = Wire::to(&apart.addresses.auth).await;
     apart.run_factory(Some(&wire.address));
