@@ -7,6 +7,7 @@ use millgate_platform::{Fault, Tx, on_tx};
 use sqlx::FromRow;
 
 use super::sessions::{self, columns};
+use super::{Hold, hold};
 use crate::domain::{Micros, RefreshToken, Session};
 
 const INSERT: &str =
@@ -29,11 +30,10 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-const HOLD_SESSION: &str = concat!(
-    "UPDATE sessions SET last_used_time = last_used_time
-     WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)
-     RETURNING ",
-    columns!()
+const HOLD_SESSION: Hold = hold!(
+    "SELECT ",
+    columns!(),
+    " FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)"
 );
 
 /// The session that a token belongs to, held until the end of the transaction. None for an unknown token.
@@ -41,7 +41,8 @@ pub(crate) async fn hold_session(
     tx: &mut Tx,
     token: &RefreshToken,
 ) -> Result<Option<Session>, Fault> {
-    let row: Option<sessions::Row> = on_tx!(tx, |c| sqlx::query_as(HOLD_SESSION)
+    let sql = HOLD_SESSION.sql(tx);
+    let row: Option<sessions::Row> = on_tx!(tx, |c| sqlx::query_as(sql)
         .bind(token.stored())
         .fetch_optional(c)
         .await)?;

@@ -3,7 +3,7 @@
 use millgate_platform::{Database, Fault, Reason, Tx, on, on_tx, violated};
 use sqlx::FromRow;
 
-use super::unreadable;
+use super::{Hold, hold, unreadable};
 use crate::domain::{Email, Micros, NameChange, NewUser, Role, User, UserState, Username};
 
 /// The columns of a [`Row`].
@@ -123,15 +123,12 @@ pub(crate) async fn in_tx(tx: &mut Tx, id: i64) -> Result<Option<User>, Fault> {
         .await)?)
 }
 
-const LOCK: &str = concat!(
-    "UPDATE users SET revision = revision WHERE id = $1 RETURNING ",
-    columns!()
-);
+const LOCK: Hold = hold!("SELECT ", columns!(), " FROM users WHERE id = $1");
 
-/// The account of this id, held until the end of the transaction: an update that changes nothing locks the row on
-/// both databases, so what is read here is still so when it is written.
+/// The account of this id, held until the end of the transaction: what is read here is still so when it is written.
 pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<User>, Fault> {
-    one(on_tx!(tx, |c| sqlx::query_as(LOCK)
+    let sql = LOCK.sql(tx);
+    one(on_tx!(tx, |c| sqlx::query_as(sql)
         .bind(id)
         .fetch_optional(c)
         .await)?)
@@ -325,8 +322,14 @@ pub(crate) async fn delete(tx: &mut Tx, id: i64) -> Result<(), Fault> {
     Ok(())
 }
 
-const LOCK_ADMINS: &str = "UPDATE admin_lock SET id = id";
+const LOCK_ADMINS: Hold = hold!("SELECT id FROM admin_lock");
 const OTHER_ADMIN: &str = "SELECT id FROM users WHERE role = 'admin' AND state = 'active' AND id <> $1 ORDER BY id LIMIT 1";
+
+async fn lock_admins(tx: &mut Tx) -> Result<(), Fault> {
+    let sql = LOCK_ADMINS.sql(tx);
+    on_tx!(tx, |c| sqlx::query(sql).execute(c).await.map(drop))?;
+    Ok(())
+}
 
 /// Lets through a transaction that is about to take the administrator `user` away, when another one remains.
 ///
@@ -339,7 +342,7 @@ pub(crate) async fn leave_an_admin(tx: &mut Tx, user: &User) -> Result<(), Fault
     if !user.is_active_admin() {
         return Ok(());
     }
-    on_tx!(tx, |c| sqlx::query(LOCK_ADMINS).execute(c).await.map(drop))?;
+    lock_admins(tx).await?;
     let other: Option<i64> = on_tx!(tx, |c| sqlx::query_scalar(OTHER_ADMIN)
         .bind(user.id)
         .fetch_optional(c)
@@ -374,7 +377,7 @@ pub(crate) async fn insert_first_admin(
     password_hash: &str,
     now: Micros,
 ) -> Result<bool, Fault> {
-    on_tx!(tx, |c| sqlx::query(LOCK_ADMINS).execute(c).await.map(drop))?;
+    lock_admins(tx).await?;
     let made = on_tx!(tx, |c| sqlx::query(INSERT_FIRST_ADMIN)
         .bind(name.as_str())
         .bind(name.canonical())

@@ -1,0 +1,21 @@
+//! The auth service as its callers meet it: the real `prepare()` and `serve()` on a port of their own, the real guard,
+//! on both databases. No test takes the guard out.
+
+#[cfg(test)]
+mod tests {
+    mod harness;
+
+    mod accounts;
+    mod admins;
+    mod guard;
+    mod idempotency;
+    mod login;
+    mod logout;
+    mod password;
+    mod refresh;
+    mod register;
+    mod service_accounts;
+    mod standing;
+    mod start;
+    mod validate;
+}
