@@ -203,6 +203,12 @@ impl From<Fault> for Status {
         for (key, value) in metadata {
             details = details.metadata(key, value);
         }
+        if code == Code::Internal
+            && let Some(context) = crate::context::RequestContext::current()
+        {
+            // What the caller can quote to the operator.
+            details = details.metadata("request_id", context.request_id);
+        }
         if let Some(delay) = retry_after {
             details = details.retry_after(delay);
         }

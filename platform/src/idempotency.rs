@@ -22,7 +22,7 @@ use ring::hmac;
 use uuid::Uuid;
 
 use crate::{
-    database::{Database, Tx},
+    database::{Affected as _, Database, Tx},
     fault::{Fault, Reason},
     on_tx, on_write,
 };
@@ -128,7 +128,7 @@ impl Idempotency {
             .bind(now.saturating_sub(KEPT_MICROS))
             .execute(c)
             .await
-            .map(|done| done.rows_affected()))?;
+            .affected())?;
         if taken == 1 {
             return Ok(Claim::Fresh(Once { caller, request_id }));
         }
@@ -162,7 +162,7 @@ impl Idempotency {
             .bind(before)
             .execute(c)
             .await
-            .map(|done| done.rows_affected()))?)
+            .affected())?)
     }
 
     fn hash(&self, method: &str, body: &impl Message) -> Vec<u8> {
@@ -238,7 +238,7 @@ impl Once {
             .bind(&response)
             .execute(c)
             .await
-            .map(drop))?;
+            .affected())?;
         Ok(())
     }
 }

@@ -16,7 +16,9 @@ pub mod fault;
 pub mod fields;
 pub mod idempotency;
 pub mod mask;
+pub mod metrics;
 pub mod page;
+pub mod peer;
 mod reason;
 pub mod secrets;
 pub mod serve;
@@ -34,12 +36,15 @@ pub use config::{
     TlsArgs,
 };
 pub use context::RequestContext;
-pub use database::{Database, DatabaseOptions, Migrations, Tx, Violation, ViolationKind, violated};
+pub use database::{
+    Affected, Database, DatabaseOptions, Migrations, Tx, Violation, ViolationKind, violated,
+};
 pub use etag::Etag;
 pub use fault::{Fault, FieldViolation, Reason};
 pub use fields::{FieldFault, Fields};
 pub use idempotency::{Claim, ClaimBy, Idempotency, Once};
 pub use mask::Mask;
+pub use metrics::{Metrics, MetricsArgs};
 pub use page::{Binding, Cursor, Page, PageKey, PageRequest, SortValue};
 pub use secrets::ServiceSecrets;
 pub use serve::{Probe, ServeError, Server};

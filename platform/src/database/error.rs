@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use sqlx::{
     error::{DatabaseError, ErrorKind},
-    postgres::PgDatabaseError,
+    postgres::{PgDatabaseError, PgSeverity},
     sqlite::SqliteError,
 };
 
@@ -162,10 +162,13 @@ impl From<sqlx::Error> for Fault {
 
 fn database_reason(error: &dyn DatabaseError) -> Reason {
     let code = error.code().unwrap_or_default();
-    if error.try_downcast_ref::<PgDatabaseError>().is_some() {
-        postgres_reason(&code)
-    } else {
-        code.parse().map_or(Reason::Internal, sqlite_reason)
+    match error.try_downcast_ref::<PgDatabaseError>() {
+        // The server ended the session over it; no statement of ours does that.
+        Some(error) if matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic) => {
+            Reason::StoreUnavailable
+        }
+        Some(_) => postgres_reason(&code),
+        None => code.parse().map_or(Reason::Internal, sqlite_reason),
     }
 }
 

@@ -6,8 +6,11 @@ use std::{
     time::Duration,
 };
 
+use futures::future::BoxFuture;
 use sqlx::{
-    Connection as _, PgConnection, SqlitePool, migrate::Migrator, postgres::PgConnectOptions,
+    SqlitePool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -41,7 +44,7 @@ pub(super) async fn sqlite(
 ) -> Result<(), StartError> {
     let lock = lock_path(file);
     let held = hold(&lock, patience).await?;
-    let done = migrations.sqlite.run(pool).await;
+    let done = boxed(migrations.sqlite.run(pool)).await;
     drop(held);
     done.map_err(|error| StartError::new("database migrations", error.to_string()))
 }
@@ -53,21 +56,24 @@ pub(super) async fn postgres(
     migrations: &Migrations,
     patience: Duration,
 ) -> Result<(), StartError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(options.clone());
+    let done = timeout(patience, boxed(migrations.postgres.run(&pool))).await;
+    pool.close().await;
     let failed = |error: String| StartError::new("database migrations", error);
-    let mut connection = PgConnection::connect_with(options)
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    timeout(patience, migrations.postgres.run(&mut connection))
-        .await
-        .map_err(|_| {
-            failed(String::from(
-                "another replica holds the migration lock too long",
-            ))
-        })?
-        .map_err(|error| failed(error.to_string()))?;
-    // A failed goodbye changes nothing: the migrations are committed.
-    let _ = connection.close().await;
-    Ok(())
+    done.map_err(|_| {
+        failed(String::from(
+            "another replica holds the migration lock too long",
+        ))
+    })?
+    .map_err(|error| failed(error.to_string()))
+}
+
+/// The compiler proves that the migrator's future can change threads only behind a type that
+/// names its lifetime.
+fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(future)
 }
 
 fn lock_path(file: &Path) -> PathBuf {

@@ -5,7 +5,7 @@
 //! `RETURNING` and `ON CONFLICT` mean the same on both.
 //!
 //! ```no_run
-//! use millgate_platform::{Database, Fault, on, on_tx};
+//! use millgate_platform::{Affected as _, Database, Fault, on, on_tx};
 //!
 //! async fn rename(db: &Database, id: i64, name: &str) -> Result<bool, Fault> {
 //!     let known: Option<(i64,)> = on!(db, |c| sqlx::query_as("SELECT id FROM users WHERE id = $1")
@@ -13,13 +13,14 @@
 //!         .fetch_optional(c)
 //!         .await)?;
 //!     let mut tx = db.begin().await?;
-//!     on_tx!(tx, |c| sqlx::query("UPDATE users SET name = $1 WHERE id = $2")
+//!     let changed = on_tx!(tx, |c| sqlx::query("UPDATE users SET name = $1 WHERE id = $2")
 //!         .bind(name)
 //!         .bind(id)
 //!         .execute(c)
-//!         .await)?;
+//!         .await
+//!         .affected())?;
 //!     tx.commit().await?;
-//!     Ok(known.is_some())
+//!     Ok(known.is_some() && changed == 1)
 //! }
 //! ```
 //!
@@ -198,6 +199,33 @@ impl fmt::Debug for Tx {
     }
 }
 
+/// The number of rows that a statement changed: what `execute` gives differs between the
+/// databases, this does not.
+///
+/// ```ignore
+/// use millgate_platform::Affected as _;
+/// let changed: u64 = on_write!(db, |c| sqlx::query(SQL).bind(id).execute(c).await.affected())?;
+/// ```
+pub trait Affected {
+    /// How many rows were inserted, updated or deleted.
+    ///
+    /// # Errors
+    /// The statement's own.
+    fn affected(self) -> Result<u64, sqlx::Error>;
+}
+
+impl Affected for Result<sqlx::sqlite::SqliteQueryResult, sqlx::Error> {
+    fn affected(self) -> Result<u64, sqlx::Error> {
+        self.map(|done| done.rows_affected())
+    }
+}
+
+impl Affected for Result<sqlx::postgres::PgQueryResult, sqlx::Error> {
+    fn affected(self) -> Result<u64, sqlx::Error> {
+        self.map(|done| done.rows_affected())
+    }
+}
+
 /// Runs a body that only reads: on SQLite's pool of readers or on PostgreSQL's pool.
 ///
 /// The body names the pool, e.g. `|c| sqlx::query(SQL).fetch_one(c).await`, and gives a
@@ -213,6 +241,9 @@ macro_rules! on {
 }
 
 /// Runs a body with one statement that writes: on SQLite's writer or on PostgreSQL's pool.
+///
+/// Both arms must give the same type: end a plain `execute` with
+/// [`.affected()`](crate::Affected::affected).
 #[macro_export]
 macro_rules! on_write {
     ($db:expr, |$c:ident| $body:expr) => {
@@ -224,7 +255,8 @@ macro_rules! on_write {
 }
 
 /// Runs a body inside a transaction ([`Tx`] or `&mut Tx`). The body gets `&mut` to the
-/// connection; where it uses it twice, it says `&mut *c`.
+/// connection; where it uses it twice, it says `&mut *c`. End a plain `execute` with
+/// [`.affected()`](crate::Affected::affected), so that both arms give the same type.
 #[macro_export]
 macro_rules! on_tx {
     ($tx:expr, |$c:ident| $body:expr) => {

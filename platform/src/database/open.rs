@@ -131,6 +131,7 @@ async fn open_postgres(
     // The error of a bad URL may repeat it, password included: it is not passed on.
     let connect = PgConnectOptions::from_str(url)
         .map_err(|_| StartError::new(SETTING, "is not a valid postgres:// URL"))?;
+    say_hello(&connect, options.acquire_timeout).await?;
     migrate::postgres(&connect, migrations, options.migration_timeout).await?;
     let statement_timeout = options.statement_timeout.as_millis().to_string();
     let connect = connect.options([
@@ -152,6 +153,19 @@ async fn open_postgres(
         .await
         .map_err(|error| StartError::new(SETTING, format!("cannot connect: {error}")))?;
     Ok(Database::Postgres(pool))
+}
+
+/// One connection before the pool: a pool tries again until its time is up, and then no longer
+/// knows why.
+async fn say_hello(connect: &PgConnectOptions, patience: Duration) -> Result<(), StartError> {
+    let failed = |cause: String| StartError::new(SETTING, format!("cannot connect: {cause}"));
+    let connection = tokio::time::timeout(patience, PgConnection::connect_with(connect))
+        .await
+        .map_err(|_| failed(String::from("no answer in time")))?
+        .map_err(|error| failed(error.to_string()))?;
+    // A failed goodbye changes nothing.
+    let _ = connection.close().await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -16,8 +16,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 use tracing::Span;
 
-use super::{connection::Running, deadline, edge::Ending, normalize};
+use super::{connection::Running, deadline, ending::Ending, normalize};
 use crate::fault::{Fault, Reason};
+
+/// Data goes out in pieces of at most this many bytes. HTTP/2 takes a piece as a whole, however
+/// little room the client gives; an answer in pieces is over only when the client has nearly
+/// all of it, and a client that stops reading is seen.
+const PIECE: usize = 64 * 1024;
 
 /// What cuts an answer short.
 pub(super) struct Bounds {
@@ -30,6 +35,8 @@ pub(super) struct Bounds {
 /// The body that hyper sends.
 pub(super) struct AnswerBody {
     inner: Body,
+    /// What is left of a large frame.
+    rest: Bytes,
     bounds: Bounds,
     /// Made when the body first has to wait: a unary answer never does.
     timer: Option<Pin<Box<Sleep>>>,
@@ -50,6 +57,7 @@ impl AnswerBody {
     ) -> Self {
         Self {
             inner,
+            rest: Bytes::new(),
             bounds,
             timer: None,
             span,
@@ -70,14 +78,15 @@ impl AnswerBody {
     fn cut(&mut self, fault: Fault) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut trailers = HeaderMap::new();
         let code = normalize::replace(&mut trailers, &fault.into());
-        self.end(code);
+        self.end(code, &trailers);
         self.inner = Body::empty();
+        self.rest = Bytes::new();
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
-    fn end(&mut self, code: Code) {
+    fn end(&mut self, code: Code, trailers: &HeaderMap) {
         self.ended = true;
-        self.ending.code = Some(code);
+        self.ending.with(code, trailers);
     }
 
     fn is_time_up(&mut self, context: &mut Context<'_>) -> bool {
@@ -112,6 +121,19 @@ impl http_body::Body for AnswerBody {
         }
         let span = this.span.clone();
         let _entered = span.enter();
+        // A stream that always has something to say would never be seen waiting.
+        if this.bounds.stopping.is_some() {
+            if this.is_time_up(context) {
+                return this.cut(deadline::exceeded());
+            }
+            if this.is_stopping(context) {
+                return this.cut(stopping());
+            }
+        }
+        if !this.rest.is_empty() {
+            let piece = this.rest.split_to(PIECE.min(this.rest.len()));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
         let polled = catch_unwind(AssertUnwindSafe(|| {
             Pin::new(&mut this.inner).poll_frame(context)
         }));
@@ -122,7 +144,6 @@ impl http_body::Body for AnswerBody {
                 this.cut(fault)
             }
             Ok(Poll::Pending) if this.is_time_up(context) => this.cut(deadline::exceeded()),
-            Ok(Poll::Pending) if this.is_stopping(context) => this.cut(stopping()),
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(None)) => {
                 this.ended = true;
@@ -132,13 +153,18 @@ impl http_body::Body for AnswerBody {
                 let mut trailers = HeaderMap::new();
                 normalize::replace(&mut trailers, &status);
                 let code = normalize::normalize(&mut trailers, &this.request_id);
-                this.end(code.unwrap_or(Code::Unknown));
+                this.end(code.unwrap_or(Code::Unknown), &trailers);
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
             Ok(Poll::Ready(Some(Ok(mut frame)))) => {
+                if let Some(data) = frame.data_mut()
+                    && data.len() > PIECE
+                {
+                    this.rest = data.split_off(PIECE);
+                }
                 if let Some(trailers) = frame.trailers_mut() {
                     let code = normalize::normalize(trailers, &this.request_id);
-                    this.end(code.unwrap_or(Code::Unknown));
+                    this.end(code.unwrap_or(Code::Unknown), trailers);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -146,16 +172,17 @@ impl http_body::Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.is_end_stream()
+        self.ended || (self.rest.is_empty() && self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        // What is left of the inner body says nothing about what is left in pieces.
+        SizeHint::default()
     }
 }
 
 /// The end of a stream on a server that goes down.
-pub(super) fn stopping() -> Fault {
+fn stopping() -> Fault {
     Fault::new(
         Reason::ShuttingDown,
         "the server is going down, connect again",

@@ -4,10 +4,7 @@ use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
     pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +23,11 @@ use tonic::{
 };
 use tower::Service;
 
-use super::edge::Edge;
+pub(super) use super::activity::Running;
+use super::{
+    activity::{Activity, Watched},
+    edge::Edge,
+};
 use crate::config::{Limits, ServerTls};
 
 /// Header lists larger than this are refused by HTTP/2 itself.
@@ -122,11 +123,11 @@ where
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Arc::new(Activity::new());
+        let activity = Activity::new();
         let service = service_fn(|request: Request<Incoming>| {
             let edge = self.edge.clone();
             let peer = peer.clone();
-            let running = Activity::begin(&activity);
+            let running = activity.begin(edge.overdue_after(request.uri().path()));
             async move {
                 let answer = edge.serve(request, peer).await;
                 Ok::<_, Infallible>(answer.map(|body| body.holding(running)))
@@ -139,7 +140,8 @@ where
             .max_header_list_size(LARGEST_HEADERS)
             .keep_alive_interval(self.limits.keepalive_interval)
             .keep_alive_timeout(self.limits.keepalive_timeout);
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+        let mut connection =
+            pin!(builder.serve_connection(TokioIo::new(Watched::new(stream, &activity)), service));
         let mut stopping = self.stopping.clone();
         let mut last_call: Option<Instant> = None;
         loop {
@@ -160,6 +162,10 @@ where
                     if last_call.is_some() {
                         return;
                     }
+                    if activity.has_overdue_call() {
+                        tracing::warn!(peer = %peer.address, "the client does not take its answer");
+                        return;
+                    }
                     if activity.is_idle(&self.limits) {
                         tracing::debug!(peer = %peer.address, "the connection was idle");
                         connection.as_mut().graceful_shutdown();
@@ -168,74 +174,5 @@ where
                 }
             }
         }
-    }
-}
-
-/// How long a connection has been without a call.
-#[derive(Debug)]
-struct Activity {
-    opened: Instant,
-    running: AtomicUsize,
-    last_end: std::sync::Mutex<Option<Instant>>,
-}
-
-impl Activity {
-    fn new() -> Self {
-        Self {
-            opened: Instant::now(),
-            running: AtomicUsize::new(0),
-            last_end: Default::default(),
-        }
-    }
-
-    /// A call that runs until the guard is dropped.
-    fn begin(self: &Arc<Self>) -> Running {
-        self.running.fetch_add(1, Ordering::AcqRel);
-        Running(self.clone())
-    }
-
-    fn last_end(&self) -> Option<Instant> {
-        *self
-            .last_end
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// When an idle connection would be closed, if it stays so.
-    fn expires(&self, limits: &Limits) -> Option<Instant> {
-        match self.last_end() {
-            Some(end) => limits.idle_timeout.map(|limit| end + limit),
-            None => limits.first_byte_timeout.map(|limit| self.opened + limit),
-        }
-    }
-
-    fn is_idle(&self, limits: &Limits) -> bool {
-        self.running.load(Ordering::Acquire) == 0
-            && self.expires(limits).is_some_and(|at| at <= Instant::now())
-    }
-
-    fn next_look(&self, limits: &Limits) -> Instant {
-        const BUSY: Duration = Duration::from_secs(1);
-        let later = Instant::now() + BUSY;
-        match self.expires(limits) {
-            Some(at) if self.running.load(Ordering::Acquire) == 0 => at,
-            _ => later,
-        }
-    }
-}
-
-/// A call that keeps its connection from being idle.
-#[derive(Debug)]
-pub(super) struct Running(Arc<Activity>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let mut last = self
-            .0
-            .last_end
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        *last = Some(Instant::now());
-        self.0.running.fetch_sub(1, Ordering::AcqRel);
     }
 }

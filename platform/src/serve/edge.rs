@@ -10,7 +10,7 @@ use tokio::{
     sync::watch,
     time::{Instant, timeout_at},
 };
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 use tower::{Service, ServiceExt as _};
 use tracing::{Instrument as _, Span, field};
 
@@ -18,6 +18,7 @@ use super::{
     answer::{AnswerBody, Bounds},
     connection::Peer,
     deadline,
+    ending::Ending,
     frames::CheckedBody,
     kinds::{Kind, Kinds},
     normalize,
@@ -27,10 +28,14 @@ use crate::{
     config::Limits,
     context::{CURRENT, REQUEST_ID, RequestContext},
     fault::Fault,
+    metrics::Metrics,
 };
 
 /// Longest path that a log line repeats.
 const LONGEST_PATH: usize = 128;
+
+/// How long a client may take to receive an answer after the call's time is up.
+const TAKE_ANSWER: Duration = Duration::from_secs(5);
 
 /// What all calls of a server share.
 pub(super) struct Shared {
@@ -38,6 +43,7 @@ pub(super) struct Shared {
     pub limits: Limits,
     pub proxies: TrustedProxies,
     pub entropy: SharedEntropy,
+    pub metrics: Option<Metrics>,
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -76,6 +82,14 @@ where
         &self.shared.proxies
     }
 
+    /// How long a call at this path keeps its connection at most: a unary one its deadline
+    /// and a little, a stream as long as it likes.
+    pub(super) fn overdue_after(&self, path: &str) -> Option<Duration> {
+        let kind = self.shared.kinds.get(path).unwrap_or(Kind::UNARY);
+        let limit = self.shared.limits.deadline.filter(|_| kind.is_unary());
+        limit.map(|limit| limit.saturating_add(TAKE_ANSWER))
+    }
+
     /// Serves one call.
     pub(super) async fn serve(
         self,
@@ -93,7 +107,7 @@ where
         let mut context = RequestContext::of(request.headers(), shared.entropy.as_ref());
         context.client = Some(client.clone());
         let span = span_of(request.uri().path(), &context);
-        let ending = Ending::new(span.clone(), client.address);
+        let ending = Ending::new(span.clone(), client.address, request.uri().path(), shared);
         let deadline = deadline::of_call(
             request.headers(),
             kind,
@@ -166,7 +180,9 @@ fn finish(
     mut ending: Ending,
 ) -> Response<AnswerBody> {
     let (mut head, body) = answer.into_parts();
-    ending.code = span.in_scope(|| normalize::normalize(&mut head.headers, &request_id));
+    if let Some(code) = span.in_scope(|| normalize::normalize(&mut head.headers, &request_id)) {
+        ending.with(code, &head.headers);
+    }
     name_request(&mut head.headers, &request_id);
     Response::from_parts(
         head,
@@ -182,8 +198,9 @@ fn name_request(headers: &mut HeaderMap, request_id: &str) {
 
 fn span_of(path: &str, context: &RequestContext) -> Span {
     // A path is ASCII without control characters; only its length is the caller's to choose.
+    // The span is of the highest level, so that no filter takes the id off a line it lets pass.
     let method = path.get(..LONGEST_PATH).unwrap_or(path);
-    tracing::info_span!(
+    tracing::error_span!(
         "rpc",
         request_id = context.request_id,
         trace_id = context.trace_id,
@@ -197,43 +214,4 @@ fn stopped(mut stopping: watch::Receiver<bool>) -> BoxFuture<'static, ()> {
         // An error means that the server itself is gone.
         let _ = stopping.wait_for(|stop| *stop).await;
     })
-}
-
-/// What is noted when a call is over, however it ends: its one line in the log.
-pub(super) struct Ending {
-    pub code: Option<Code>,
-    span: Span,
-    client: std::net::IpAddr,
-    started: Instant,
-}
-
-impl Ending {
-    fn new(span: Span, client: std::net::IpAddr) -> Self {
-        Self {
-            code: None,
-            span,
-            client,
-            started: Instant::now(),
-        }
-    }
-
-    fn took(&self) -> Duration {
-        self.started.elapsed()
-    }
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let code = self.code.unwrap_or(Code::Cancelled);
-        let micros = u64::try_from(self.took().as_micros()).unwrap_or(u64::MAX);
-        self.span.in_scope(|| {
-            tracing::info!(
-                target: "millgate.access",
-                code = ?code,
-                micros,
-                client = %self.client,
-                "call"
-            );
-        });
-    }
 }

@@ -61,7 +61,7 @@ impl fmt::Debug for Probe {
 }
 
 /// The health service, and the task that keeps it truthful until the server stops.
-pub(super) fn start(
+pub(super) async fn start(
     services: &'static [&'static str],
     probes: Vec<Probe>,
     mut stopping: watch::Receiver<bool>,
@@ -70,6 +70,8 @@ pub(super) fn start(
     impl Future<Output = ()> + Send + 'static,
 ) {
     let (reporter, server) = tonic_health::server::health_reporter();
+    // Nothing is ready before its probes have said so.
+    set(&reporter, services, probes.is_empty()).await;
     let monitor = async move {
         let mut ready = None;
         loop {

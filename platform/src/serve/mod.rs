@@ -10,10 +10,12 @@
 //! routes       the services
 //! ```
 
+mod activity;
 mod answer;
 mod connection;
 mod deadline;
 mod edge;
+mod ending;
 mod frames;
 mod health;
 mod kinds;
@@ -41,6 +43,7 @@ pub use health::Probe;
 use crate::{
     client_address::TrustedProxies,
     config::{Limits, ServerTls},
+    metrics::Metrics,
 };
 use edge::Edge;
 use kinds::Kinds;
@@ -75,6 +78,8 @@ pub struct Server {
     pub health: bool,
     /// Whether server reflection (v1 and v1alpha) is served.
     pub reflection: bool,
+    /// Where calls are counted.
+    pub metrics: Option<Metrics>,
     /// Where new request ids come from.
     pub entropy: SharedEntropy,
 }
@@ -110,6 +115,7 @@ impl Server {
             proxies: TrustedProxies::default(),
             health: true,
             reflection: true,
+            metrics: None,
             entropy: Arc::new(SystemEntropy),
         }
     }
@@ -144,7 +150,8 @@ impl Server {
         let mut tasks = JoinSet::new();
         let mut routes = self.routes;
         if self.health {
-            let (service, monitor) = health::start(self.services, self.readiness, stopping.clone());
+            let (service, monitor) =
+                health::start(self.services, self.readiness, stopping.clone()).await;
             routes = routes.add_service(service);
             tasks.spawn(monitor);
         }
@@ -164,6 +171,7 @@ impl Server {
                 limits: self.limits.clone(),
                 proxies: self.proxies,
                 entropy: self.entropy,
+                metrics: self.metrics,
                 stopping: stopping.clone(),
             },
         );

@@ -1,0 +1,77 @@
+//! What is noted when a call is over, however it ends: its line in the log, its numbers.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::HeaderMap;
+use millgate_guard::HEALTH_SERVICE;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+use tracing::Span;
+
+use super::edge::Shared;
+use crate::fault::Reason;
+
+/// Lives as long as the call and its answer; what is to be noted is noted when it is dropped.
+/// A call that is dropped before it had a code was given up by its caller.
+pub(super) struct Ending {
+    code: Option<Code>,
+    reason: Option<Reason>,
+    span: Span,
+    client: IpAddr,
+    path: String,
+    started: Instant,
+    shared: Arc<Shared>,
+}
+
+impl Ending {
+    pub(super) fn new(span: Span, client: IpAddr, path: &str, shared: &Arc<Shared>) -> Self {
+        Self {
+            code: None,
+            reason: None,
+            span,
+            client,
+            path: path.to_owned(),
+            started: Instant::now(),
+            shared: shared.clone(),
+        }
+    }
+
+    /// The code that the answer ended with, and the headers or trailers that say so.
+    pub(super) fn with(&mut self, code: Code, trailers: &HeaderMap) {
+        self.code = Some(code);
+        if code != Code::Ok {
+            self.reason = Status::from_header_map(trailers)
+                .and_then(|status| status.get_details_error_info())
+                .and_then(|info| Reason::parse(&info.reason));
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let code = self.code.unwrap_or(Code::Cancelled);
+        let took = self.started.elapsed();
+        if let Some(metrics) = &self.shared.metrics {
+            let known = self.shared.kinds.get(&self.path).is_some();
+            metrics.call(known.then_some(self.path.as_str()), code, took);
+            if let Some(reason) = self.reason {
+                metrics.refusal(reason);
+            }
+        }
+        let _entered = self.span.enter();
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let reason = self.reason.map(Reason::as_str).unwrap_or_default();
+        let client = self.client;
+        // Orchestrators ask every few seconds, for ever.
+        if self
+            .path
+            .strip_prefix('/')
+            .is_some_and(|path| path.starts_with(HEALTH_SERVICE))
+        {
+            tracing::debug!(target: "millgate.access", ?code, reason, micros, %client, "call");
+        } else {
+            tracing::info!(target: "millgate.access", ?code, reason, micros, %client, "call");
+        }
+    }
+}
