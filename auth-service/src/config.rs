@@ -16,6 +16,11 @@ use crate::domain::{ClientId, SessionLimits, Username};
 use crate::hashing::Cost;
 
 secret_arg! {
+    /// The database: `sqlite:PATH` or `postgres://user:password@host/name` [default: sqlite:auth.db].
+    pub struct DatabaseUrl { flag: "database-url", env: "AUTH_DATABASE_URL" }
+}
+
+secret_arg! {
     /// The password of the first administrator; needed as long as there is none.
     pub struct AdminPassword { flag: "admin-password", env: "AUTH_ADMIN_PASSWORD" }
 }
@@ -29,10 +34,9 @@ secret_arg! {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Auth service")]
 pub struct Config {
-    /// The database: `sqlite:PATH` or `postgres://user:password@host/name`.
-    #[arg(long, env = "AUTH_DATABASE_URL", default_value = "sqlite:auth.db", value_name = "URL",
-        hide_env_values = true, value_parser = millgate_platform::config::secret_deps::parse)]
-    pub database_url: SecretString,
+    /// The database.
+    #[command(flatten)]
+    pub database_url: DatabaseUrl,
 
     /// Where to listen.
     #[arg(

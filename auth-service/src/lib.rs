@@ -19,6 +19,6 @@ mod sweep;
 mod tokens;
 mod wire;
 
-pub use config::{AdminPassword, Config, FactorySecret};
+pub use config::{AdminPassword, Config, DatabaseUrl, FactorySecret};
 pub use start::{Ambient, Prepared, prepare};
 pub use store::MIGRATIONS;

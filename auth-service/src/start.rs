@@ -22,6 +22,8 @@ use crate::store::MIGRATIONS;
 use crate::tokens::Mint;
 use crate::{provision, service, store, sweep};
 
+/// Where the accounts are when nobody says otherwise: in the folder that the service was started in.
+const DEFAULT_DATABASE: &str = "sqlite:auth.db";
 /// How often the key file is looked at.
 const KEY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -124,7 +126,11 @@ async fn app(
         entropy.as_ref(),
     )
     .map_err(|error| error.named("AUTH_SECRETS"))?;
-    let db = Database::open(&config.database_url, &MIGRATIONS, &config.database)
+    let url = config
+        .database_url
+        .resolve()?
+        .unwrap_or_else(|| DEFAULT_DATABASE.into());
+    let db = Database::open(&url, &MIGRATIONS, &config.database)
         .await
         .map_err(|error| error.named("AUTH_DATABASE_URL"))?;
     if !store::secrets_check::fits(&db, secrets.derive("fingerprint").as_slice()).await? {

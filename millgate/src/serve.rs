@@ -227,10 +227,11 @@ fn plan(
     }
     let scheme = if tls { "https" } else { "http" };
 
-    auth.database_url = args
+    auth.database_url.value = args
         .auth_database_url
         .resolve()?
-        .unwrap_or_else(|| folder.sqlite("auth.db"));
+        .or_else(|| Some(folder.sqlite("auth.db")));
+    auth.database_url.file = None;
     auth.secrets = unless_configured("AUTH_SECRETS", auth.secrets, folder.path("auth.secrets"));
     auth.admin_password.value = configured.or_else(|| generated_password.clone());
     auth.admin_password.file = None;

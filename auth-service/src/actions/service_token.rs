@@ -41,7 +41,10 @@ pub(crate) async fn issue(
     let scopes = account
         .grant(asked)
         .inspect_err(|_| event("scope").refused(origin))?;
-    store::service_accounts::mark_used(&app.db, &account.client_id, app.now()).await?;
+    let now = app.now();
+    if account.use_is_news(now) {
+        store::service_accounts::mark_used(&app.db, &account.client_id, now).await?;
+    }
     event("").done(origin);
     Ok((app.mint.service(&account.client_id, &scopes), scopes))
 }

@@ -1,15 +1,23 @@
 //! Service accounts: how an internal service says who it is.
 
+use std::time::Duration;
+
 use millgate_guard::Scopes;
 use millgate_platform::{Fault, Reason};
 use ring::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
+use super::Micros;
+use super::time::micros;
+
 /// The fewest characters of a secret.
 const SHORTEST_SECRET: usize = 32;
 /// The most bytes of a secret or of what is presented as one.
 const LONGEST_SECRET: usize = 1024;
+
+/// How exactly the last use is known.
+const USE_PRECISION: Duration = Duration::from_secs(60);
 
 /// The id of a service account: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`, beginning with a letter, so that it never
 /// reads as a person's id.
@@ -96,6 +104,8 @@ pub(crate) struct ServiceAccount {
     pub(crate) scopes: Scopes,
     /// Whether it is out of use.
     pub(crate) disabled: bool,
+    /// When it last got a token, to the minute.
+    pub(crate) last_used_time: Option<Micros>,
 }
 
 impl ServiceAccount {
@@ -110,6 +120,13 @@ impl ServiceAccount {
         let stored = account.map_or(nobody.as_slice(), |account| account.secret_hash.as_slice());
         let same = bool::from(presented.stored(key).as_slice().ct_eq(stored));
         same & account.is_some_and(|account| !account.disabled)
+    }
+
+    /// Whether the last use is to be written down anew: a service that asks for a token with every breath does not
+    /// make us write as often.
+    pub(crate) fn use_is_news(&self, now: Micros) -> bool {
+        self.last_used_time
+            .is_none_or(|last| now.saturating_sub(last) >= micros(USE_PRECISION))
     }
 
     /// The scopes to grant: what was asked for, or all where nothing was.
@@ -142,6 +159,7 @@ mod tests {
             secret_hash: ClientSecret::parse(secret).expect("long").stored(&key()),
             scopes: Scopes::parse("users.read users.write").expect("scopes"),
             disabled: false,
+            last_used_time: None,
         }
     }
 
@@ -191,6 +209,15 @@ mod tests {
             ..account(secret)
         };
         assert!(!ServiceAccount::proves(Some(&disabled), &good, &key()));
+    }
+
+    #[test]
+    fn the_last_use_is_news_once_a_minute() {
+        let mut account = account(&"x".repeat(32));
+        assert!(account.use_is_news(0));
+        account.last_used_time = Some(0);
+        assert!(!account.use_is_news(59_999_999));
+        assert!(account.use_is_news(60_000_000));
     }
 
     #[test]

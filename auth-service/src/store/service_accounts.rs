@@ -1,13 +1,11 @@
 //! Service accounts.
 
-use std::time::Duration;
-
 use millgate_guard::Scopes;
 use millgate_platform::{Database, Fault, on, on_write};
 use sqlx::FromRow;
 
 use super::unreadable;
-use crate::domain::{Micros, ServiceAccount, micros};
+use crate::domain::{Micros, ServiceAccount};
 
 #[derive(FromRow)]
 struct Row {
@@ -15,10 +13,10 @@ struct Row {
     secret_hash: Vec<u8>,
     scopes: String,
     disabled: bool,
+    last_used_time: Option<Micros>,
 }
 
-const BY_ID: &str =
-    "SELECT client_id, secret_hash, scopes, disabled FROM service_accounts WHERE client_id = $1";
+const BY_ID: &str = "SELECT client_id, secret_hash, scopes, disabled, last_used_time FROM service_accounts WHERE client_id = $1";
 
 /// The service account of this id.
 pub(crate) async fn by_id(db: &Database, client_id: &str) -> Result<Option<ServiceAccount>, Fault> {
@@ -33,6 +31,7 @@ pub(crate) async fn by_id(db: &Database, client_id: &str) -> Result<Option<Servi
             client_id: row.client_id,
             secret_hash: row.secret_hash,
             disabled: row.disabled,
+            last_used_time: row.last_used_time,
         })
     })
     .transpose()
@@ -62,18 +61,13 @@ pub(crate) async fn insert_if_absent(
     Ok(made == 1)
 }
 
-/// How exactly the last use is known: a service that asks for a token with every breath does not make us write as often.
-const PRECISION: Duration = Duration::from_secs(60);
-const MARK_USED: &str = "\
-    UPDATE service_accounts SET last_used_time = $2
-    WHERE client_id = $1 AND (last_used_time IS NULL OR last_used_time < $3)";
+const MARK_USED: &str = "UPDATE service_accounts SET last_used_time = $2 WHERE client_id = $1";
 
-/// Marks that an account got a token, to the minute.
+/// Marks that an account got a token.
 pub(crate) async fn mark_used(db: &Database, client_id: &str, now: Micros) -> Result<(), Fault> {
     on_write!(db, |c| sqlx::query(MARK_USED)
         .bind(client_id)
         .bind(now)
-        .bind(now.saturating_sub(micros(PRECISION)))
         .execute(c)
         .await
         .map(drop))?;

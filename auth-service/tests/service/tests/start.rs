@@ -235,6 +235,7 @@ fn the_help_lists_every_setting_with_its_variable() {
     let help = String::from_utf8(help.stdout).expect("UTF-8");
     for variable in [
         "AUTH_DATABASE_URL",
+        "AUTH_DATABASE_URL_FILE",
         "AUTH_LISTEN",
         "AUTH_SECRETS",
         "MILLGATE_KEYS",
