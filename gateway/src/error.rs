@@ -74,7 +74,7 @@ impl Problem {
             },
             message: Cow::Owned(status.message().to_owned()),
             metadata: info
-                .map(|info| info.metadata.clone().into_iter().collect())
+                .map(|info| Box::new(info.metadata.clone().into_iter().collect()))
                 .unwrap_or_default(),
             violations: violations.unwrap_or_default(),
             retry: details.retry_info().and_then(|info| info.retry_delay),

@@ -12,9 +12,10 @@ use crate::location::{Location, locations};
 use crate::preconditions::Preconditions;
 use crate::problem::{Problem, reason};
 use crate::router::Found;
+use crate::transport;
 use crate::upstream::{Upstream, serving};
 use bytes::Bytes;
-use http::header::{ALLOW, EXPECT, HeaderName, IF_MATCH};
+use http::header::{ALLOW, CONNECTION, EXPECT, HeaderName, IF_MATCH};
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -27,7 +28,7 @@ use secrecy::SecretString;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::Code;
 
 /// What an answer's body is. Streams will need another one.
@@ -108,6 +109,7 @@ impl Gateway {
     where
         B: Body<Data = Bytes>,
     {
+        let started = Instant::now();
         let (mut head, body) = request.into_parts();
         let context = RequestContext::of(&head.headers, self.entropy.0.as_ref());
         let client = self
@@ -121,7 +123,16 @@ impl Gateway {
             client: &client,
         };
         let mut body = pin!(body);
-        let mut response = call.answer(body.as_mut()).await;
+        let mut response = match transport::check(&head) {
+            Ok(()) => call.answer(body.as_mut()).await,
+            Err(problem) => {
+                let mut response = problem.into_response(&Circumstances::default());
+                // What follows on this connection may be a request, or a part of this one.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                response
+            }
+        };
         let waits_for_leave = head.headers.contains_key(EXPECT);
         if !body.is_end_stream() && !waits_for_leave {
             body::discard(body, self.rules.max_body_bytes).await;
@@ -133,6 +144,7 @@ impl Gateway {
             status = response.status().as_u16(),
             request_id = context.request_id,
             trace_id = context.trace_id,
+            millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "request"
         );
         response

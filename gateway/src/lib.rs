@@ -6,6 +6,7 @@
 //! ```text
 //! server        connections: TLS, time limits, stop
 //! gateway       the order of things
+//!   transport   refuses what can be read in two ways
 //!   router      method and path -> a binding     (template, percent; api reads them from the descriptors)
 //!   headers     what may pass on, and whether there is a token at all
 //!   body        content type, size, time
@@ -40,6 +41,7 @@ pub mod query;
 pub mod router;
 pub mod server;
 pub mod template;
+pub mod transport;
 pub mod upstream;
 
 pub use config::{Config, LimitArgs};

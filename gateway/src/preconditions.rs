@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn if_match_is_one_strong_tag() {
-        let cases: [(&[&str], Result<Option<&str>, &str>); 10] = [
+        type Expected = Result<Option<&'static str>, &'static str>;
+        let cases: [(&[&str], Expected); 10] = [
             (&[], Ok(None)),
             (&["*"], Ok(None)),
             (&["\"7\""], Ok(Some("7"))),

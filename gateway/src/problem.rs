@@ -20,9 +20,9 @@ pub struct Problem {
     /// For people.
     pub message: Cow<'static, str>,
     /// `ErrorInfo.metadata`.
-    pub metadata: BTreeMap<String, String>,
+    pub metadata: Box<BTreeMap<String, String>>,
     /// `BadRequest.field_violations`.
-    pub violations: Vec<Violation>,
+    pub violations: Box<[Violation]>,
     /// `RetryInfo.retry_delay`.
     pub retry: Option<Duration>,
 }
@@ -44,8 +44,8 @@ impl Problem {
             reason: Cow::Borrowed(reason),
             domain: Cow::Borrowed(DOMAIN),
             message: message.into(),
-            metadata: BTreeMap::new(),
-            violations: Vec::new(),
+            metadata: Box::default(),
+            violations: Box::default(),
             retry: None,
         }
     }
@@ -146,7 +146,7 @@ impl Faults {
             several => format!("{} fields are not acceptable", several.len()),
         };
         Problem {
-            violations: self.violations,
+            violations: self.violations.into(),
             ..Problem::new(Code::InvalidArgument, reason, message)
         }
     }

@@ -1,5 +1,12 @@
 //! The gateway over real HTTP, in front of a real tonic server whose answers each test writes.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails"
+)]
 
+mod changes;
 mod connections;
 mod guarded;
 mod headers;

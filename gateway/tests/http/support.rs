@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 use millgate_contract::DESCRIPTORS;
 use millgate_platform::SystemEntropy;
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage};
+use prost_reflect::DescriptorPool;
 use serde_json::Value;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,19 +21,19 @@ use tonic::{Request, Response, Status};
 
 /// A call as the service behind the gateway saw it.
 #[derive(Debug, Clone)]
-pub struct Seen {
-    pub path: String,
-    pub metadata: MetadataMap,
-    pub bytes: Bytes,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) metadata: MetadataMap,
+    pub(crate) bytes: Bytes,
 }
 
 impl Seen {
     /// The message, as the type that the method takes.
-    pub fn message<M: Message + Default>(&self) -> M {
+    pub(crate) fn message<M: Message + Default>(&self) -> M {
         M::decode(self.bytes.clone()).expect("a message of this type")
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.metadata.get(name).map(|value| value.to_str().unwrap())
     }
 }
@@ -43,20 +43,20 @@ type Script = Arc<dyn Fn(&Seen) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 /// The double: every path is served, and every call is remembered.
 #[derive(Clone)]
-pub struct Double {
+pub(crate) struct Double {
     script: Script,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Double {
-    pub fn answering(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
+    pub(crate) fn answering(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         Self::slowly(move |seen| {
             let answer = script(seen);
             Box::pin(async { answer })
         })
     }
 
-    pub fn slowly(
+    pub(crate) fn slowly(
         script: impl Fn(&Seen) -> BoxFuture<'static, Answer> + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -66,31 +66,31 @@ impl Double {
     }
 
     /// Answers every call with the empty message of its method.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self::answering(|_| Ok(Vec::new()))
     }
 
-    pub fn refusing(status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
+    pub(crate) fn refusing(status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
         Self::answering(move |_| Err(status()))
     }
 
-    pub fn routes(&self) -> tonic::service::Routes {
+    pub(crate) fn routes(&self) -> tonic::service::Routes {
         axum::Router::new().fallback_service(self.clone()).into()
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// The one call that there was.
-    pub fn only(&self) -> Seen {
+    pub(crate) fn only(&self) -> Seen {
         let mut seen = self.seen();
         assert_eq!(seen.len(), 1, "{seen:?}");
         seen.remove(0)
     }
 
     /// Serves on a port of its own.
-    pub async fn listen(self) -> SocketAddr {
+    pub(crate) async fn listen(self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
@@ -183,20 +183,20 @@ impl Decoder for Plain {
 }
 
 /// A gateway in front of one server that serves both packages.
-pub struct Gate {
-    pub address: SocketAddr,
-    pub stop: Option<oneshot::Sender<()>>,
-    pub running: tokio::task::JoinHandle<()>,
+pub(crate) struct Gate {
+    pub(crate) address: SocketAddr,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) running: tokio::task::JoinHandle<()>,
     client: reqwest::Client,
 }
 
 impl Gate {
-    pub async fn before(double: &Double) -> Self {
+    pub(crate) async fn before(double: &Double) -> Self {
         let upstream = double.clone().listen().await;
         Self::with(config(upstream)).await
     }
 
-    pub async fn with(config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let prepared = prepare(config, Arc::new(SystemEntropy)).unwrap();
@@ -213,20 +213,20 @@ impl Gate {
         }
     }
 
-    pub fn request(&self, method: &str, path: &str) -> Sending {
+    pub(crate) fn request(&self, method: &str, path: &str) -> Sending {
         let url = format!("http://{}{path}", self.address);
         Sending(self.client.request(method.parse().unwrap(), url))
     }
 
     /// With a token, as most methods want one.
-    pub fn signed(&self, method: &str, path: &str) -> Sending {
+    pub(crate) fn signed(&self, method: &str, path: &str) -> Sending {
         self.request(method, path)
             .header("authorization", "Bearer good")
     }
 }
 
 /// A gateway's settings with both packages behind one address.
-pub fn config(upstream: SocketAddr) -> Config {
+pub(crate) fn config(upstream: SocketAddr) -> Config {
     Config {
         auth_endpoint: format!("http://{upstream}"),
         factory_endpoint: format!("http://{upstream}"),
@@ -239,29 +239,29 @@ pub fn config(upstream: SocketAddr) -> Config {
 }
 
 /// An address that nobody listens on.
-pub async fn nobody() -> SocketAddr {
+pub(crate) async fn nobody() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
-pub struct Sending(reqwest::RequestBuilder);
+pub(crate) struct Sending(reqwest::RequestBuilder);
 
 impl Sending {
-    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let value = http::HeaderValue::from_bytes(value.as_ref()).unwrap();
         Self(self.0.header(name, value))
     }
 
-    pub fn json(self, body: impl Into<String>) -> Self {
+    pub(crate) fn json(self, body: impl Into<String>) -> Self {
         self.header("content-type", "application/json")
             .body(body.into())
     }
 
-    pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
+    pub(crate) fn body(self, body: impl Into<reqwest::Body>) -> Self {
         Self(self.0.body(body))
     }
 
-    pub async fn send(self) -> Answered {
+    pub(crate) async fn send(self) -> Answered {
         let response = self.0.send().await.unwrap();
         Answered {
             status: response.status(),
@@ -272,24 +272,24 @@ impl Sending {
 }
 
 #[derive(Debug)]
-pub struct Answered {
-    pub status: StatusCode,
-    pub headers: http::HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answered {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn reason(&self) -> String {
+    pub(crate) fn reason(&self) -> String {
         self.json()["error"]["details"][0]["reason"]
             .as_str()
             .unwrap_or_default()
@@ -297,7 +297,7 @@ impl Answered {
     }
 
     /// The fields of the BadRequest.
-    pub fn fields(&self) -> Vec<String> {
+    pub(crate) fn fields(&self) -> Vec<String> {
         let json = self.json();
         let details = json["error"]["details"].as_array().unwrap();
         let bad = details
@@ -312,7 +312,7 @@ impl Answered {
     }
 
     #[track_caller]
-    pub fn expect(&self, status: u16, reason: &str) {
+    pub(crate) fn expect(&self, status: u16, reason: &str) {
         assert_eq!(
             (self.status.as_u16(), self.reason().as_str()),
             (status, reason),
@@ -321,15 +321,10 @@ impl Answered {
     }
 }
 
-pub fn pool() -> DescriptorPool {
+pub(crate) fn pool() -> DescriptorPool {
     DescriptorPool::decode(DESCRIPTORS).unwrap()
 }
 
-/// An empty message of the contract, by its full name.
-pub fn empty_message(name: &str) -> DynamicMessage {
-    DynamicMessage::new(pool().get_message_by_name(name).unwrap())
-}
-
-pub fn method(text: &str) -> Method {
+pub(crate) fn method(text: &str) -> Method {
     text.parse().unwrap()
 }

@@ -3,25 +3,30 @@
 
 use gateway::api::{Api, Binding};
 use gateway::binder::{Parts, bind};
+use gateway::cors::Cors;
 use gateway::json::encode;
 use gateway::preconditions::Preconditions;
 use gateway::problem::Problem;
 use gateway::router::Found;
+use gateway::{Gateway, Peer, Rules, Upstream, UpstreamConfig};
 use http::Method;
+use millgate_platform::{SystemEntropy, TrustedProxies};
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-static API: LazyLock<Api> = LazyLock::new(|| {
+static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut compiler = protox::Compiler::new(["tests/http/proto", "../proto"]).unwrap();
     compiler
         .include_imports(true)
         .open_file("sample.proto")
         .unwrap();
-    Api::new(&compiler.encode_file_descriptor_set(), |name| {
-        (name == "sample.Library").then_some(0)
-    })
-    .unwrap()
+    compiler.encode_file_descriptor_set()
+});
+
+static API: LazyLock<Api> = LazyLock::new(|| {
+    Api::new(&DESCRIPTORS, |name| (name == "sample.Library").then_some(0)).unwrap()
 });
 
 /// The message that a request makes, or why it makes none.
@@ -347,4 +352,39 @@ fn a_method_without_a_route_is_not_served_and_a_stream_is_known_as_one() {
         API.bindings().all(|binding| binding.method.token_required),
         "no access rule: a token is asked for"
     );
+}
+
+#[tokio::test]
+async fn a_stream_is_answered_501_and_only_with_a_token() {
+    let upstream = UpstreamConfig {
+        prefix: "sample".to_owned(),
+        endpoint: "http://127.0.0.1:1".to_owned(),
+        setting: "test".to_owned(),
+    };
+    let rules = Rules {
+        deadline: Duration::from_secs(1),
+        max_body_bytes: 1024,
+        body_timeout: Duration::from_secs(1),
+        proxies: TrustedProxies::default(),
+        proxy_secret: None,
+        cors: Cors::default(),
+        tls: false,
+    };
+    let upstreams = vec![Upstream::new(&upstream, None).unwrap()];
+    let gateway = Gateway::new(&DESCRIPTORS, upstreams, rules, Arc::new(SystemEntropy)).unwrap();
+    let peer = Peer {
+        address: "192.0.2.1".parse().unwrap(),
+        is_proxy: false,
+    };
+    for (token, status) in [("", 401), ("Bearer x", 501)] {
+        let request = http::Request::get("/v1/follow")
+            .header("host", "a")
+            .header("authorization", token)
+            .body(http_body_util::Empty::<bytes::Bytes>::new())
+            .unwrap();
+        assert_eq!(
+            gateway.answer(request, peer).await.status().as_u16(),
+            status
+        );
+    }
 }
