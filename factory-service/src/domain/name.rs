@@ -17,6 +17,8 @@ pub(crate) struct Name {
 /// What a request says about the name: `None` is a field that it does not write.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NameFields<'a> {
+    /// The path of the message that holds the fields, with a dot behind it; empty for the request itself.
+    pub(crate) within: &'a str,
     /// `name`
     pub whole: Option<&'a str>,
     /// `first_name`
@@ -27,9 +29,10 @@ pub(crate) struct NameFields<'a> {
 
 impl<'a> NameFields<'a> {
     /// The fields of a new resource, where an empty one counts as not said.
-    pub(crate) fn of_new(whole: &'a str, first: &'a str, last: &'a str) -> Self {
+    pub(crate) fn of_new(within: &'a str, whole: &'a str, first: &'a str, last: &'a str) -> Self {
         let said = |text: &'a str| (!text.trim().is_empty()).then_some(text);
         Self {
+            within,
             whole: said(whole),
             first: said(first),
             last: said(last),
@@ -76,18 +79,19 @@ impl Name {
         current: Option<&Self>,
         fields: &mut Fields,
     ) -> Option<Self> {
+        let path = |field: &str| format!("{}{field}", said.within);
         let whole = match said.whole {
-            Some(text) => Some(fields.parse("name", Self::part(text))?),
+            Some(text) => Some(fields.parse(&path("name"), Self::part(text))?),
             None => None,
         };
-        let first = match said.first {
-            Some(first) => Some(fields.parse("first_name", text::line(first, 1, MAX_PART))),
-            None => None,
-        };
-        let last = match said.last {
-            Some(last) => Some(fields.parse("last_name", text::line(last, 0, MAX_PART))),
-            None => None,
-        };
+        let parsed_first = |first| text::line(first, 1, MAX_PART);
+        let first = said
+            .first
+            .map(|first| fields.parse(&path("first_name"), parsed_first(first)));
+        let parsed_last = |last| text::line(last, 0, MAX_PART);
+        let last = said
+            .last
+            .map(|last| fields.parse(&path("last_name"), parsed_last(last)));
         let kept = whole.as_ref().or(current);
         let first = match first {
             Some(parsed) => parsed?,
@@ -95,7 +99,7 @@ impl Name {
                 Some(name) => name.first.clone(),
                 None => {
                     fields.refuse(
-                        "name",
+                        &path("name"),
                         "a name is needed: `name`, or `first_name` and `last_name`",
                     );
                     return None;
@@ -109,7 +113,7 @@ impl Name {
         let name = Self { first, last };
         if whole.is_some_and(|whole| whole.whole() != name.whole()) {
             fields.refuse(
-                "name",
+                &path("name"),
                 "must say the same as `first_name` and `last_name`, or be left out",
             );
             return None;
@@ -140,7 +144,7 @@ mod tests {
     }
 
     fn new(whole: &str, first: &str, last: &str) -> Option<Name> {
-        resolve(NameFields::of_new(whole, first, last), None)
+        resolve(NameFields::of_new("", whole, first, last), None)
     }
 
     fn name(first: &str, last: &str) -> Name {

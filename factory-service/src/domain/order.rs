@@ -212,3 +212,137 @@ impl OrderHead {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::money::Currency;
+    use proptest::prelude::*;
+
+    const CUSTOMER: Sight = Sight::Own { user_id: 7 };
+
+    fn order(state: OrderState) -> OrderHead {
+        let euro = Currency::parse("EUR").expect("a currency");
+        OrderHead {
+            id: 1,
+            customer_id: 1,
+            state,
+            total: Money::of_minor(100, euro).expect("an amount"),
+            cancel_reason: String::new(),
+            revision: 1,
+            create_time: 1,
+            update_time: 1,
+        }
+    }
+
+    #[test]
+    fn the_whole_machine_is_these_seven_moves() {
+        use OrderState::{Cancelled, Completed, Confirmed, InProduction, Placed, Shipped};
+        use OrderVerb::{Cancel, Complete, Confirm, Ship, StartProduction};
+        let moves = [
+            (Placed, Confirm, Confirmed),
+            (Placed, Cancel, Cancelled),
+            (Confirmed, StartProduction, InProduction),
+            (Confirmed, Cancel, Cancelled),
+            (InProduction, Ship, Shipped),
+            (InProduction, Cancel, Cancelled),
+            (Shipped, Complete, Completed),
+        ];
+        for state in OrderState::ALL {
+            for verb in OrderVerb::ALL {
+                let expected = moves
+                    .iter()
+                    .find(|(from, by, _)| (*from, *by) == (state, verb));
+                assert_eq!(
+                    state.after(verb),
+                    expected.map(|(_, _, to)| *to),
+                    "{state:?} {verb:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_customer_only_cancels_and_only_what_is_not_confirmed() {
+        for state in OrderState::ALL {
+            let expected: &[OrderVerb] = match state {
+                OrderState::Placed => &[OrderVerb::Cancel],
+                _ => &[],
+            };
+            assert_eq!(state.verbs(CUSTOMER), expected, "{state:?}");
+            for verb in OrderVerb::ALL {
+                assert_eq!(
+                    state.moved(verb, CUSTOMER).is_ok(),
+                    expected.contains(&verb)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_refused_verb_names_the_state_and_what_is_allowed() {
+        let fault = OrderState::Confirmed
+            .moved(OrderVerb::Ship, Sight::All)
+            .expect_err("refused");
+        assert_eq!(fault.reason(), Reason::StateConflict);
+        assert!(
+            fault.message().contains("CONFIRMED")
+                && fault.message().contains("startProduction, cancel")
+        );
+    }
+
+    #[test]
+    fn a_refusal_changes_nothing() {
+        let mut stale = order(OrderState::Placed);
+        let fault = stale
+            .apply(OrderVerb::Confirm, Sight::All, "2", 9)
+            .expect_err("stale");
+        assert_eq!(fault.reason(), Reason::EtagMismatch);
+        assert!(stale.apply(OrderVerb::Ship, Sight::All, "1", 9).is_err());
+        assert_eq!(
+            (stale.state, stale.revision, stale.update_time),
+            (OrderState::Placed, 1, 1)
+        );
+    }
+
+    #[test]
+    fn every_state_is_spelled_once_and_reads_back() {
+        for state in OrderState::ALL {
+            assert_eq!(OrderState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(OrderState::parse("placed"), None);
+    }
+
+    proptest! {
+        /// Whatever verbs arrive in whatever order: what was reserved is given back or shipped, once, or still held.
+        #[test]
+        fn pieces_are_neither_lost_nor_made(
+            verbs in prop::collection::vec(prop::sample::select(OrderVerb::ALL.to_vec()), 0..30),
+            by_customer in prop::collection::vec(any::<bool>(), 30),
+        ) {
+            let (mut order, mut reserved, mut given_back, mut shipped) = (order(OrderState::Placed), 1, 0, 0);
+            for (verb, by_customer) in verbs.into_iter().zip(by_customer) {
+                let sight = if by_customer { CUSTOMER } else { Sight::All };
+                let before = order.clone();
+                if order.apply(verb, sight, "", 2).is_err() {
+                    prop_assert_eq!((order.state, order.revision), (before.state, before.revision));
+                    continue;
+                }
+                prop_assert_eq!(order.revision, before.revision + 1);
+                match verb.stock_effect() {
+                    StockEffect::None => {}
+                    StockEffect::GiveBack => { reserved -= 1; given_back += 1; }
+                    StockEffect::Consume => { reserved -= 1; shipped += 1; }
+                }
+                prop_assert!(reserved >= 0);
+            }
+            prop_assert_eq!(reserved + given_back + shipped, 1);
+            let (held, gone) = match order.state {
+                OrderState::Placed | OrderState::Confirmed | OrderState::InProduction => (1, (0, 0)),
+                OrderState::Shipped | OrderState::Completed => (0, (0, 1)),
+                OrderState::Cancelled => (0, (1, 0)),
+            };
+            prop_assert_eq!((reserved, (given_back, shipped)), (held, gone));
+        }
+    }
+}

@@ -230,3 +230,139 @@ fn all<'a, T>(
     fields.finish()?;
     Ok(good)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn offer(product_id: i64, code: &str, units: i64, available: i64) -> Offer {
+        Offer {
+            product_id,
+            sku: format!("sku-{product_id}"),
+            name: format!("Product {product_id}"),
+            unit_price: Money::parse(code, units, 0).expect("a price"),
+            available,
+            active: true,
+        }
+    }
+
+    fn wanted(lines: &[(i64, i64)]) -> WantedLines {
+        let mut fields = Fields::new();
+        let wanted = WantedLines::parse(lines.iter().copied(), &mut fields);
+        fields.finish().expect("good lines");
+        wanted.expect("good lines")
+    }
+
+    fn refused(lines: &[(i64, i64)], offers: &[Offer]) -> (Reason, Vec<String>) {
+        let fault = Placement::price(&wanted(lines), offers).expect_err("refused");
+        (
+            fault.reason(),
+            fault
+                .violations()
+                .iter()
+                .map(|bad| bad.field.clone())
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn the_lines_keep_the_order_of_the_request() {
+        let offers = [offer(1, "EUR", 2, 9), offer(2, "EUR", 3, 9)];
+        let placed = Placement::price(&wanted(&[(2, 3), (1, 1)]), &offers).expect("placed");
+        assert_eq!(
+            placed
+                .lines
+                .iter()
+                .map(|line| line.product_id)
+                .collect::<Vec<_>>(),
+            [2, 1]
+        );
+        assert_eq!(placed.total.minor(), 1100);
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_told_in_this_order() {
+        let mut sleeping = offer(2, "USD", 1, 0);
+        sleeping.active = false;
+        let lines = [(1, 5), (2, 1), (3, 1)];
+        let missing = refused(&lines, &[offer(1, "EUR", 1, 0), sleeping.clone()]);
+        assert_eq!(
+            missing,
+            (
+                Reason::ProductNotFound,
+                vec!["lines[2].product_id".to_owned()]
+            )
+        );
+        let offers = [offer(1, "EUR", 1, 0), sleeping, offer(3, "GBP", 1, 0)];
+        assert_eq!(
+            refused(&lines, &offers),
+            (
+                Reason::StateConflict,
+                vec!["lines[1].product_id".to_owned()]
+            )
+        );
+        let offers = [
+            offer(1, "EUR", 1, 0),
+            offer(2, "USD", 1, 0),
+            offer(3, "GBP", 1, 0),
+        ];
+        let mixed = vec![
+            "lines[1].product_id".to_owned(),
+            "lines[2].product_id".to_owned(),
+        ];
+        assert_eq!(refused(&lines, &offers), (Reason::FieldInvalid, mixed));
+        let offers = [
+            offer(1, "EUR", 1, 4),
+            offer(2, "EUR", 1, 1),
+            offer(3, "EUR", 1, 0),
+        ];
+        let short = vec![
+            "lines[0].quantity".to_owned(),
+            "lines[2].quantity".to_owned(),
+        ];
+        assert_eq!(refused(&lines, &offers), (Reason::OutOfStock, short));
+    }
+
+    #[test]
+    fn a_line_or_a_total_that_overflows_is_named() {
+        let dear = i64::MAX / 100;
+        let line = refused(&[(1, 2)], &[offer(1, "EUR", dear, 9)]);
+        assert_eq!(
+            line,
+            (
+                Reason::AmountOutOfRange,
+                vec!["lines[0].quantity".to_owned()]
+            )
+        );
+        let offers = [offer(1, "EUR", dear, 9), offer(2, "EUR", dear, 9)];
+        let total = refused(&[(1, 1), (2, 1)], &offers);
+        assert_eq!(total, (Reason::AmountOutOfRange, vec!["lines".to_owned()]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_lines_panic_and_every_line_that_passes_is_in_range(
+            lines in prop::collection::vec((any::<i64>(), any::<i64>()), 0..20),
+        ) {
+            let mut fields = Fields::new();
+            let wanted = WantedLines::parse(lines, &mut fields);
+            prop_assert_eq!(wanted.is_some(), fields.finish().is_ok());
+            for line in wanted.iter().flat_map(WantedLines::as_slice) {
+                prop_assert!(line.product_id > 0 && (1..=MAX_QUANTITY).contains(&line.quantity));
+            }
+        }
+
+        #[test]
+        fn a_total_is_the_sum_of_its_lines(
+            lines in prop::collection::btree_map(1..1000_i64, (0..10_000_i64, 1..=MAX_QUANTITY), 1..40),
+        ) {
+            let offers: Vec<Offer> =
+                lines.iter().map(|(id, (price, _))| offer(*id, "EUR", *price, MAX_QUANTITY)).collect();
+            let pairs: Vec<(i64, i64)> = lines.iter().map(|(id, (_, quantity))| (*id, *quantity)).collect();
+            let placed = Placement::price(&wanted(&pairs), &offers).expect("placed");
+            let sum: i64 = placed.lines.iter().map(|line| line.line_total.minor()).sum();
+            prop_assert_eq!(placed.total.minor(), sum);
+        }
+    }
+}

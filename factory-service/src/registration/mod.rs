@@ -50,15 +50,7 @@ enum Claimed {
     /// An earlier call has, and does not know how it ended.
     Resumed(String),
     /// It is done; this was the answer.
-    Answered(pb::RegisterCustomerResponse),
-}
-
-/// What a settled registration is to the call that drove it.
-pub(crate) enum Finished {
-    /// The profile is made, now or by another.
-    Done(pb::RegisterCustomerResponse),
-    /// It was undone before; the user is on its way out.
-    Undone,
+    Answered(Box<pb::RegisterCustomerResponse>),
 }
 
 impl Registrar {
@@ -76,7 +68,7 @@ impl Registrar {
         password: &str,
     ) -> Result<pb::RegisterCustomerResponse, Status> {
         let (id, is_new) = match self.claim(asked).await? {
-            Claimed::Answered(answer) => return Ok(answer),
+            Claimed::Answered(answer) => return Ok(*answer),
             Claimed::New(id) => (id, true),
             Claimed::Resumed(id) => (id, false),
         };
@@ -88,10 +80,7 @@ impl Registrar {
             Ok(user_id) => user_id,
             Err(refused) => self.after_refusal(&id, is_new, refused).await?,
         };
-        match self.finish(&id, user_id).await? {
-            Finished::Done(answer) => Ok(answer),
-            Finished::Undone => Err(unavailable()),
-        }
+        self.finish(&id, user_id).await?.ok_or_else(unavailable)
     }
 
     /// Commits the intent, or finds the one of an earlier try.
@@ -151,9 +140,9 @@ impl Registrar {
         };
         drop(tx);
         match found.state {
-            RegistrationState::Done => Ok(Some(Claimed::Answered(answer_of(
+            RegistrationState::Done => Ok(Some(Claimed::Answered(Box::new(answer_of(
                 found.response.as_deref(),
-            )?))),
+            )?)))),
             RegistrationState::Undone => Ok(None),
             RegistrationState::Pending => {
                 // Two calls with one request id may drive it at once: auth makes one user of it, and we one profile.
@@ -212,22 +201,27 @@ impl Registrar {
         Ok(())
     }
 
-    /// The user is there: makes the profile, if nobody has.
-    pub(crate) async fn finish(&self, id: &str, user_id: i64) -> Result<Finished, Fault> {
+    /// The user is there: makes the profile, if nobody has, and gives the answer. `None` when the registration was
+    /// undone before: then the user goes too.
+    pub(crate) async fn finish(
+        &self,
+        id: &str,
+        user_id: i64,
+    ) -> Result<Option<pb::RegisterCustomerResponse>, Fault> {
         let now = self.clock.now_micros();
         let mut tx = self.db.begin().await?;
         let found = store::lock(&mut tx, id).await?;
         match found.as_ref().map(|found| found.state) {
             Some(RegistrationState::Done) => {
                 let response = found.and_then(|found| found.response);
-                return Ok(Finished::Done(answer_of(response.as_deref())?));
+                return Ok(Some(answer_of(response.as_deref())?));
             }
             Some(RegistrationState::Pending) => {}
             Some(RegistrationState::Undone) | None => {
                 login::add(&mut tx, user_id, now + backoff(0), now).await?;
                 tx.commit().await?;
                 self.end_login(user_id).await;
-                return Ok(Finished::Undone);
+                return Ok(None);
             }
         }
         let fields = found
@@ -244,7 +238,7 @@ impl Registrar {
         };
         store::done(&mut tx, id, profile.id, &answer.encode_to_vec(), now).await?;
         tx.commit().await?;
-        Ok(Finished::Done(answer))
+        Ok(Some(answer))
     }
 
     /// Notes that a login is to end, in the transaction that ends its profile.

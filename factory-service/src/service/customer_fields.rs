@@ -49,6 +49,8 @@ const STAFF_WRITABLE: &[&str] = &[
     NOTES,
 ];
 const NOTES: &str = "notes";
+/// Where the fields of a create and an update stand.
+const CUSTOMER: &str = "customer.";
 
 /// A text that a create says; an empty one counts as not said.
 fn said(text: &str) -> Option<&str> {
@@ -63,7 +65,7 @@ pub(super) fn parse_registration(
 ) -> Result<Asked, Fault> {
     let mut fields = Fields::new();
     let name = Name::resolve(
-        NameFields::of_new(&message.name, &message.first_name, &message.last_name),
+        NameFields::of_new("", &message.name, &message.first_name, &message.last_name),
         None,
         &mut fields,
     );
@@ -124,7 +126,12 @@ pub(super) fn parse_new(message: Option<&pb::Customer>) -> Result<CustomerFields
         fields.check(&format!("customer.{field}"), !set, not_writable());
     }
     let name = Name::resolve(
-        NameFields::of_new(&message.name, &message.first_name, &message.last_name),
+        NameFields::of_new(
+            CUSTOMER,
+            &message.name,
+            &message.first_name,
+            &message.last_name,
+        ),
         None,
         &mut fields,
     );
@@ -246,6 +253,7 @@ impl Change {
 
 fn name_fields<'a>(mask: &Mask, customer: &'a pb::Customer) -> NameFields<'a> {
     NameFields {
+        within: CUSTOMER,
         whole: mask.has("name").then_some(customer.name.as_str()),
         first: mask
             .has("first_name")

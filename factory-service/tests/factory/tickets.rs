@@ -64,7 +64,7 @@ async fn a_customer_opens_sees_and_cancels_only_their_own_tickets() {
             .tickets()
             .list_my_tickets(world.customer(ada.user_id, mine.clone()))
             .await);
-        assert_eq!(listed.tickets, [ticket.clone()]);
+        assert_eq!(listed.tickets, std::slice::from_ref(&ticket));
         let listed = ok(world
             .tickets()
             .list_my_tickets(world.customer(bob.user_id, mine))
