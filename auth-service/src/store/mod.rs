@@ -9,6 +9,9 @@ pub(crate) mod standing;
 pub(crate) mod user_list;
 pub(crate) mod users;
 
+#[cfg(test)]
+mod tests;
+
 use millgate_platform::{Fault, Migrations, Tx};
 
 /// The schema.

@@ -9,6 +9,7 @@ mod tests {
     mod admins;
     mod guard;
     mod idempotency;
+    mod lists;
     mod login;
     mod logout;
     mod password;

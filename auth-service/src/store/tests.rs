@@ -1,0 +1,471 @@
+//! One suite for both databases: what each statement promises.
+
+use millgate_guard::Scopes;
+use millgate_platform::testing::both_databases;
+use millgate_platform::{Database, Fault, Reason, SystemEntropy};
+
+use super::{
+    MIGRATIONS, refresh_tokens, secrets_check, service_accounts, sessions, standing, users,
+};
+use crate::domain::{
+    Email, EndReason, ExternalId, NameChange, Names, NewUser, RefreshToken, Role, Session, User,
+    Username,
+};
+
+fn new(username: &str, role: Role) -> NewUser {
+    let name = Username::parse(username).expect("a name");
+    NewUser {
+        names: Names::new(Some(name), None).expect("a name"),
+        password_hash: "old-hash".into(),
+        role,
+        external_id: None,
+        created_by: None,
+    }
+}
+
+fn made_by(username: &str, client: &str, external_id: &str) -> NewUser {
+    NewUser {
+        external_id: ExternalId::parse(external_id).expect("an id"),
+        created_by: Some(client.into()),
+        ..new(username, Role::Customer)
+    }
+}
+
+async fn insert(db: &Database, new: &NewUser) -> Result<User, Fault> {
+    let mut tx = db.begin().await.expect("begun");
+    let user = users::insert(&mut tx, new, 1_000).await?;
+    tx.commit().await.expect("committed");
+    Ok(user)
+}
+
+async fn user(db: &Database, name: &str) -> User {
+    insert(db, &new(name, Role::Customer))
+        .await
+        .expect("inserted")
+}
+
+/// A session with one refresh token.
+async fn session(db: &Database, user_id: i64, id: &str, at: i64) -> RefreshToken {
+    let session = Session {
+        id: id.into(),
+        user_id,
+        auth_time: at,
+        amr: "pwd".into(),
+        create_time: at,
+        last_used_time: at,
+        ended_time: None,
+    };
+    let origin = sessions::Origin {
+        device_label: "",
+        address: "::1",
+        user_agent: "",
+    };
+    let token = RefreshToken::generate(&SystemEntropy);
+    let mut tx = db.begin().await.expect("begun");
+    sessions::insert(&mut tx, &session, &origin)
+        .await
+        .expect("inserted");
+    refresh_tokens::insert(&mut tx, &token, id, at)
+        .await
+        .expect("inserted");
+    tx.commit().await.expect("committed");
+    token
+}
+
+async fn held(db: &Database, token: &RefreshToken) -> Option<Session> {
+    let mut tx = db.begin().await.expect("begun");
+    refresh_tokens::hold_session(&mut tx, token)
+        .await
+        .expect("read")
+}
+
+fn reason<T: std::fmt::Debug>(result: Result<T, Fault>) -> Reason {
+    result.expect_err("refused").reason()
+}
+
+#[tokio::test]
+async fn a_constraint_says_which_name_is_taken() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let with_email = |name: &str| NewUser {
+            names: Names::new(Username::parse(name).ok(), Email::parse("A@b.c").ok())
+                .expect("names"),
+            ..new(name, Role::Customer)
+        };
+        insert(&db, &with_email("ada")).await.expect("inserted");
+        assert_eq!(
+            reason(insert(&db, &new("ADA", Role::User)).await),
+            Reason::UsernameTaken
+        );
+        assert_eq!(
+            reason(insert(&db, &with_email("bob")).await),
+            Reason::EmailTaken
+        );
+        insert(&db, &made_by("carl", "shop", "1"))
+            .await
+            .expect("inserted");
+        assert_eq!(
+            reason(insert(&db, &made_by("dora", "shop", "1")).await),
+            Reason::ExternalIdTaken
+        );
+        insert(&db, &made_by("dora", "other", "1"))
+            .await
+            .expect("another client's id");
+
+        let bob = user(&db, "bob").await;
+        let mut tx = db.begin().await.expect("begun");
+        let change = NameChange {
+            username: Some(Username::parse("Ada").ok()),
+            email: None,
+        };
+        assert_eq!(
+            reason(users::rename(&mut tx, bob.id, &change, 2).await),
+            Reason::UsernameTaken
+        );
+        drop(tx);
+        let unchanged = users::by_id(&db, bob.id)
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!(
+            (unchanged.username.as_deref(), unchanged.revision),
+            (Some("bob"), 1)
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_counts_only_for_the_generation_whose_password_was_checked() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let ada = user(&db, "ada").await;
+        let name = Username::parse("ADA").expect("a name");
+        let found = users::credentials_by_username(&db, &name)
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!(
+            (found.id, found.generation, found.password_hash.as_str()),
+            (ada.id, 1, "old-hash")
+        );
+        let mut tx = db.begin().await.expect("begun");
+        let changed = users::set_password(&mut tx, ada.id, 1, "new-hash")
+            .await
+            .expect("set")
+            .expect("there");
+        assert_eq!(
+            (changed.generation, changed.revision),
+            (2, 1),
+            "the etag is about what a reader sees"
+        );
+        assert!(
+            users::set_password(&mut tx, ada.id, 1, "late")
+                .await
+                .expect("tried")
+                .is_none()
+        );
+        assert!(
+            users::log_in(&mut tx, ada.id, 1, 5)
+                .await
+                .expect("tried")
+                .is_none()
+        );
+        assert!(
+            users::log_in(&mut tx, ada.id, 2, 5)
+                .await
+                .expect("tried")
+                .is_some()
+        );
+        users::rehash(&mut tx, ada.id, "old-hash", "rehash")
+            .await
+            .expect("nothing to do");
+        tx.commit().await.expect("committed");
+        let found = users::credentials_by_id(&db, ada.id)
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!(
+            found.password_hash, "new-hash",
+            "a rehash never undoes a change"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_is_used_up_once() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let ada = user(&db, "ada").await;
+        let token = session(&db, ada.id, "s1", 10).await;
+        let child = RefreshToken::generate(&SystemEntropy);
+        assert!(
+            held(&db, &child).await.is_none(),
+            "an unknown token has no session"
+        );
+        assert_eq!(held(&db, &token).await.expect("held").id, "s1");
+
+        let mut tx = db.begin().await.expect("begun");
+        let fresh = refresh_tokens::look_up(&mut tx, &token, &child)
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!((fresh.used_time, fresh.child_is_unused), (None, false));
+        refresh_tokens::use_up(&mut tx, &token, 20)
+            .await
+            .expect("used");
+        refresh_tokens::insert(&mut tx, &child, "s1", 20)
+            .await
+            .expect("inserted");
+        let used = refresh_tokens::look_up(&mut tx, &token, &child)
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!((used.used_time, used.child_is_unused), (Some(20), true));
+        assert_eq!(
+            reason(refresh_tokens::use_up(&mut tx, &token, 21).await),
+            Reason::Internal
+        );
+        refresh_tokens::use_up(&mut tx, &child, 22)
+            .await
+            .expect("used");
+        let both = refresh_tokens::look_up(&mut tx, &token, &child)
+            .await
+            .expect("read")
+            .expect("there");
+        assert!(!both.child_is_unused);
+        refresh_tokens::delete_all(&mut tx, "s1")
+            .await
+            .expect("deleted");
+        assert!(
+            refresh_tokens::look_up(&mut tx, &token, &child)
+                .await
+                .expect("read")
+                .is_none()
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_ends_once_and_only_for_its_own_person() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+        let token = session(&db, ada.id, "s1", 10).await;
+        for id in ["s2", "s3"] {
+            session(&db, ada.id, id, 10).await;
+        }
+        session(&db, bob.id, "s4", 10).await;
+        let end = async |id: &str, user: &User| {
+            sessions::end(&db, id, user.id, EndReason::Logout, 20)
+                .await
+                .expect("tried")
+        };
+        assert!(!end("s1", &bob).await);
+        assert!(end("s1", &ada).await);
+        assert!(!end("s1", &ada).await);
+        assert_eq!(held(&db, &token).await.expect("held").ended_time, Some(20));
+        let mut tx = db.begin().await.expect("begun");
+        assert!(
+            sessions::prove_again(&mut tx, "s1", ada.id, 30)
+                .await
+                .expect("tried")
+                .is_none()
+        );
+        assert!(
+            sessions::prove_again(&mut tx, "s2", bob.id, 30)
+                .await
+                .expect("tried")
+                .is_none()
+        );
+        let proved = sessions::prove_again(&mut tx, "s2", ada.id, 30)
+            .await
+            .expect("tried")
+            .expect("theirs");
+        assert_eq!(
+            (proved.auth_time, proved.last_used_time, proved.create_time),
+            (30, 30, 10)
+        );
+        let ended = sessions::end_all(&mut tx, ada.id, "s2", EndReason::PasswordChanged, 40).await;
+        assert_eq!(
+            ended.expect("ended"),
+            1,
+            "s3; s1 had ended, s2 is kept, s4 is Bob's"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_sessions_and_tokens_of_a_deleted_account_go_with_it() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let ada = user(&db, "ada").await;
+        let token = session(&db, ada.id, "s1", 10).await;
+        assert!(
+            standing::person(&db, ada.id, "s1")
+                .await
+                .expect("read")
+                .is_some()
+        );
+        let mut tx = db.begin().await.expect("begun");
+        users::delete(&mut tx, ada.id).await.expect("deleted");
+        tx.commit().await.expect("committed");
+        assert!(held(&db, &token).await.is_none());
+        assert!(
+            standing::person(&db, ada.id, "s1")
+                .await
+                .expect("read")
+                .is_none()
+        );
+        assert!(
+            user(&db, "ada").await.id > ada.id,
+            "the id never comes back"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sweep_takes_the_old_sessions_a_batch_at_a_time_and_leaves_the_rest() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let ada = user(&db, "ada").await;
+        let mut old = Vec::new();
+        for index in 0..3 {
+            old.push(session(&db, ada.id, &format!("old-{index}"), index).await);
+        }
+        let young = session(&db, ada.id, "young", 100).await;
+        assert_eq!(sessions::purge(&db, 3).await.expect("purged"), 3);
+        assert_eq!(sessions::purge(&db, 3).await.expect("purged"), 0);
+        for token in &old {
+            assert!(held(&db, token).await.is_none());
+        }
+        assert!(held(&db, &young).await.is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_administrator_remains_and_a_disabled_one_does_not_count() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let first = insert(&db, &new("first", Role::Admin))
+            .await
+            .expect("inserted");
+        let mut tx = db.begin().await.expect("begun");
+        assert_eq!(
+            reason(users::leave_an_admin(&mut tx, &first).await),
+            Reason::LastAdmin
+        );
+        drop(tx);
+        let customer = user(&db, "customer").await;
+        let second = insert(&db, &new("second", Role::Admin))
+            .await
+            .expect("inserted");
+        let mut tx = db.begin().await.expect("begun");
+        users::leave_an_admin(&mut tx, &customer)
+            .await
+            .expect("no administrator");
+        users::leave_an_admin(&mut tx, &first)
+            .await
+            .expect("the second remains");
+        let demoted = users::set_role(&mut tx, second.id, Role::User, 9)
+            .await
+            .expect("set");
+        assert_eq!(
+            (demoted.generation, demoted.revision, demoted.update_time),
+            (2, 2, 9)
+        );
+        assert_eq!(
+            reason(users::leave_an_admin(&mut tx, &first).await),
+            Reason::LastAdmin
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_several_first_administrators_at_once_one_is_made_whatever_their_names() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let tries = (0..8).map(|index| {
+            let db = db.clone();
+            async move {
+                let name = Username::parse(&format!("admin-{index}")).expect("a name");
+                let mut tx = db.begin().await.expect("begun");
+                let made = users::insert_first_admin(&mut tx, &name, "hash", 1)
+                    .await
+                    .expect("tried");
+                tx.commit().await.expect("committed");
+                made
+            }
+        });
+        let made = futures::future::join_all(tries).await;
+        assert_eq!(made.into_iter().filter(|made| *made).count(), 1);
+        assert!(users::has_an_admin(&db).await.expect("read"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_administrator_takes_nobodys_name() {
+    both_databases(&MIGRATIONS, |db| async move {
+        user(&db, "admin").await;
+        let mut tx = db.begin().await.expect("begun");
+        let name = Username::parse("Admin").expect("a name");
+        assert!(
+            !users::insert_first_admin(&mut tx, &name, "hash", 1)
+                .await
+                .expect("tried")
+        );
+        tx.commit().await.expect("committed");
+        assert!(!users::has_an_admin(&db).await.expect("read"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_account_is_made_once_and_never_overwritten() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let scopes = Scopes::parse("users.read").expect("a scope");
+        let insert = async |hash: &[u8]| {
+            service_accounts::insert_if_absent(&db, "shop", hash, &scopes, 1).await
+        };
+        assert!(insert(b"first").await.expect("tried"));
+        assert!(!insert(b"second").await.expect("tried"));
+        service_accounts::mark_used(&db, "shop", 77)
+            .await
+            .expect("marked");
+        let found = service_accounts::by_id(&db, "shop")
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!(
+            (found.secret_hash.as_slice(), found.last_used_time),
+            (b"first".as_slice(), Some(77))
+        );
+        assert_eq!((found.scopes, found.disabled), (scopes.clone(), false));
+        assert!(
+            service_accounts::by_id(&db, "nobody")
+                .await
+                .expect("read")
+                .is_none()
+        );
+        assert!(
+            standing::service_is_enabled(&db, "shop")
+                .await
+                .expect("read")
+        );
+        assert!(
+            !standing::service_is_enabled(&db, "nobody")
+                .await
+                .expect("read")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_knows_the_secrets_that_it_was_first_used_with() {
+    both_databases(&MIGRATIONS, |db| async move {
+        assert!(secrets_check::fits(&db, b"one").await.expect("read"));
+        assert!(secrets_check::fits(&db, b"one").await.expect("read"));
+        assert!(!secrets_check::fits(&db, b"two").await.expect("read"));
+    })
+    .await;
+}
