@@ -98,10 +98,12 @@ pub(crate) enum Route {
 pub struct Rules {
     ruled: HashMap<String, Arc<Rule>>,
     unruled: BTreeSet<String>,
+    /// All services of the descriptors, also those that [`Rules::serving`] left out.
+    described: BTreeSet<String>,
     /// Served services that no descriptor describes: all their methods lack a rule.
     undescribed: BTreeSet<String>,
-    public_paths: BTreeSet<String>,
-    public_services: BTreeSet<String>,
+    /// Paths that are public without a rule; `/service/*` for all methods of a service.
+    public: BTreeSet<String>,
 }
 
 impl Rules {
@@ -122,6 +124,7 @@ impl Rules {
                 for method in &service.method {
                     rules.add(format!("/{service_name}/{}", method.name), method)?;
                 }
+                rules.described.insert(service_name);
             }
         }
         Ok(rules)
@@ -137,7 +140,7 @@ impl Rules {
         self.unruled.retain(|path| served(path));
         self.undescribed = services
             .iter()
-            .filter(|service| !self.describes(service))
+            .filter(|service| !self.described.contains(**service))
             .map(|service| (*service).to_owned())
             .collect();
         self
@@ -145,22 +148,19 @@ impl Rules {
 
     /// Makes services public that come without access rules: [`HEALTH_SERVICE`] and
     /// [`REFLECTION_SERVICES`] by their standard methods, another by all its methods. Rules that
-    /// stand in a proto are stronger: no service of the descriptors becomes public by its name.
+    /// stand in a proto are stronger: no service of the descriptors becomes public by its name,
+    /// served here or not.
     #[must_use]
     pub fn allow_public(mut self, services: &[&str]) -> Self {
         for service in services {
             let methods: &[&str] = match *service {
                 HEALTH_SERVICE => &["Check", "Watch", "List"],
                 name if REFLECTION_SERVICES.contains(&name) => &["ServerReflectionInfo"],
-                name => {
-                    if !self.describes(name) {
-                        self.public_services.insert(name.to_owned());
-                    }
-                    &[]
-                }
+                name if self.described.contains(name) => &[],
+                _ => &["*"],
             };
             let paths = methods.iter().map(|method| format!("/{service}/{method}"));
-            self.public_paths.extend(paths);
+            self.public.extend(paths);
         }
         self
     }
@@ -170,16 +170,13 @@ impl Rules {
     pub fn get(&self, path: &str) -> Option<&Rule> {
         match self.ruled.get(path) {
             Some(rule) => Some(rule),
-            None => self.public_paths.contains(path).then_some(&PUBLIC),
+            None => self.is_public(path).then_some(&PUBLIC),
         }
     }
 
-    /// All rules, sorted by path.
+    /// All rules, sorted by path; `/service/*` where a service is public by its name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Rule)> {
-        let public = self
-            .public_paths
-            .iter()
-            .map(|path| (path.as_str(), &PUBLIC));
+        let public = self.public.iter().map(|path| (path.as_str(), &PUBLIC));
         let ruled = self
             .ruled
             .iter()
@@ -200,20 +197,20 @@ impl Rules {
                 _ => Route::Ruled(rule.clone()),
             };
         }
-        let service = service_of(path);
-        let among = |services: &BTreeSet<String>| service.is_some_and(|it| services.contains(it));
-        if self.public_paths.contains(path) || among(&self.public_services) {
+        let undescribed = || service_of(path).is_some_and(|it| self.undescribed.contains(it));
+        if self.is_public(path) {
             Route::Public
-        } else if self.unruled.contains(path) || among(&self.undescribed) {
+        } else if self.unruled.contains(path) || undescribed() {
             Route::Unruled
         } else {
             Route::Unserved
         }
     }
 
-    fn describes(&self, service: &str) -> bool {
-        let mut paths = self.ruled.keys().chain(&self.unruled);
-        paths.any(|path| service_of(path) == Some(service))
+    /// Whether the path is public by [`Rules::allow_public`].
+    fn is_public(&self, path: &str) -> bool {
+        let whole = |service| self.public.contains(&format!("/{service}/*"));
+        self.public.contains(path) || service_of(path).is_some_and(whole)
     }
 
     fn add(&mut self, path: String, method: &MethodDescriptorProto) -> Result<(), RulesError> {

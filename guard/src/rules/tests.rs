@@ -299,6 +299,32 @@ fn a_service_with_rules_does_not_become_public_by_its_name() {
     assert_eq!(find(&rules, "/vendor.Metrics/Get/"), Found::Unserved);
 }
 
+/// What `serving` leaves out may still be mounted: its rules are not there, and so it stays shut.
+#[test]
+fn a_service_with_rules_that_is_not_said_to_be_served_does_not_become_public_either() {
+    let bytes = set(vec![
+        ("Desk", vec![ruled("Open", &token())]),
+        ("Admin", vec![ruled("Erase", &token())]),
+    ]);
+    for services in [&["test.v1.Desk"][..], &[]] {
+        let rules = Rules::from_descriptors(&bytes)
+            .unwrap()
+            .serving(services)
+            .allow_public(&["test.v1.Admin"]);
+        assert_eq!(find(&rules, "/test.v1.Admin/Erase"), Found::Unserved);
+    }
+}
+
+/// Whoever reads the policy must see every door that is open.
+#[test]
+fn a_service_that_is_public_by_its_name_is_listed() {
+    let rules = Rules::default().allow_public(&["vendor.Metrics"]);
+    let listed: Vec<_> = rules.iter().collect();
+    assert_eq!(listed, [("/vendor.Metrics/*", &PUBLIC)]);
+    assert_eq!(rules.get("/vendor.Metrics/Get"), Some(&PUBLIC));
+    assert_eq!(rules.get("/vendor.Other/Get"), None);
+}
+
 #[test]
 fn rules_are_listed_by_path() {
     let bytes = set(vec![
