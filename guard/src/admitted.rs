@@ -6,14 +6,20 @@ use tonic::{Extensions, Request, Status};
 use crate::caller::Caller;
 use crate::refusal::Refusal;
 
-/// Put into the extensions when the guard let a request to a public method pass.
-#[derive(Clone, Copy)]
-pub(crate) struct PublicPass;
+/// What the guard found, in the extensions of a request that it let pass. Nobody outside of this
+/// crate can name it, so a [`Caller`] put there by somebody else proves nothing.
+#[derive(Clone)]
+pub(crate) enum Pass {
+    /// The method is public.
+    Public,
+    /// The caller may call the method.
+    Admitted(Caller),
+}
 
 /// A request that the guard admitted, with its verified caller.
 ///
-/// There is no other way to make one: code that takes an `Admitted` cannot be reached past the
-/// guard.
+/// There is no other way to make one, and the guard's word is good for one: code that takes an
+/// `Admitted` cannot be reached past the guard.
 #[derive(Debug)]
 pub struct Admitted<T> {
     /// Who is calling.
@@ -48,16 +54,16 @@ impl<T> Admitted<T> {
     /// # Errors
     /// POLICY_MISSING when the guard did not run, or the method is public and so has no caller.
     pub fn of(request: Request<T>) -> Result<Self, Status> {
-        let (metadata, extensions, message) = request.into_parts();
-        match extensions.get::<Caller>().cloned() {
-            Some(caller) => Ok(Self {
+        let (metadata, mut extensions, message) = request.into_parts();
+        match extensions.remove::<Pass>() {
+            Some(Pass::Admitted(caller)) => Ok(Self {
                 caller,
                 message,
                 metadata,
                 extensions,
                 _only_of: Evidence,
             }),
-            None => Err(Refusal::PolicyMissing.into()),
+            _ => Err(Refusal::PolicyMissing.into()),
         }
     }
 }
@@ -68,15 +74,15 @@ impl<T> Anyone<T> {
     /// # Errors
     /// POLICY_MISSING when the guard did not run, or the method is not public.
     pub fn of(request: Request<T>) -> Result<Self, Status> {
-        let (metadata, extensions, message) = request.into_parts();
-        match extensions.get::<PublicPass>() {
-            Some(PublicPass) => Ok(Self {
+        let (metadata, mut extensions, message) = request.into_parts();
+        match extensions.remove::<Pass>() {
+            Some(Pass::Public) => Ok(Self {
                 message,
                 metadata,
                 extensions,
                 _only_of: Evidence,
             }),
-            None => Err(Refusal::PolicyMissing.into()),
+            _ => Err(Refusal::PolicyMissing.into()),
         }
     }
 }

@@ -6,7 +6,7 @@ use tonic::metadata::{Entry, MetadataMap};
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
-use crate::admitted::PublicPass;
+use crate::admitted::Pass;
 use crate::audit;
 use crate::bearer::{self, NoToken};
 use crate::caller::Caller;
@@ -39,13 +39,13 @@ impl Interceptor for GuardInterceptor {
         hide_credential(&mut request);
         match request.extensions_mut().remove::<Route>() {
             Some(Route::Public) => {
-                request.extensions_mut().insert(PublicPass);
+                request.extensions_mut().insert(Pass::Public);
             }
             route => {
                 let revocations = self.revocations.as_ref();
                 let caller = authenticate(&self.verifier, revocations, request.metadata())?;
                 permit(route, &caller, self.verifier.clock().now_seconds())?;
-                request.extensions_mut().insert(caller);
+                admit(&mut request, caller);
             }
         }
         Ok(request)
@@ -54,15 +54,14 @@ impl Interceptor for GuardInterceptor {
 
 /// Whether somebody who is known may call what was found under the path.
 fn permit(route: Option<Route>, caller: &Caller, now: i64) -> Result<(), Status> {
-    match route {
-        Some(Route::Ruled(rule)) => authorize(&rule, caller, now),
+    let (refusal, cause) = match route {
+        Some(Route::Ruled(rule)) => return authorize(&rule, caller, now),
         // Answered here, so that what is mounted but not known to the rules stays shut.
-        Some(Route::Unserved) => Err(Refusal::MethodUnknown.into()),
-        Some(Route::Public | Route::Unruled) | None => {
-            audit::refused(Refusal::PolicyMissing, "no_rule", "", Some(caller));
-            Err(Refusal::PolicyMissing.into())
-        }
-    }
+        Some(Route::Unserved) => (Refusal::MethodUnknown, "unserved"),
+        Some(Route::Public | Route::Unruled) | None => (Refusal::PolicyMissing, "no_rule"),
+    };
+    audit::refused(refusal, cause, "", Some(caller));
+    Err(refusal.into())
 }
 
 impl std::fmt::Debug for GuardInterceptor {
@@ -83,7 +82,14 @@ pub(crate) fn hide_credential(request: &mut Request<()>) {
 /// What an earlier request left in these extensions proves nothing about this one.
 pub(crate) fn forget_evidence(request: &mut Request<()>) {
     request.extensions_mut().remove::<Caller>();
-    request.extensions_mut().remove::<PublicPass>();
+    request.extensions_mut().remove::<Pass>();
+}
+
+/// Leaves the evidence for [`crate::Admitted`], and the caller for the layers in between to read.
+pub(crate) fn admit(request: &mut Request<()>, caller: Caller) {
+    let pass = Pass::Admitted(caller.clone());
+    request.extensions_mut().insert(pass);
+    request.extensions_mut().insert(caller);
 }
 
 /// Who is calling, by the token in the metadata.
@@ -146,7 +152,10 @@ mod tests {
         let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
         let passed = interceptor.call(request).unwrap();
         assert!(passed.extensions().get::<Caller>().is_none());
-        assert!(passed.extensions().get::<PublicPass>().is_some());
+        assert!(matches!(
+            passed.extensions().get::<Pass>(),
+            Some(Pass::Public)
+        ));
     }
 
     #[test]
@@ -163,14 +172,16 @@ mod tests {
         request
             .metadata_mut()
             .insert("authorization", bearer.parse().unwrap());
-        request.extensions_mut().insert(PublicPass);
+        request.extensions_mut().insert(Pass::Public);
         request
             .extensions_mut()
             .insert(Route::Ruled(Arc::new(rule)));
         let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
         let admitted = interceptor.call(request).unwrap();
-        assert!(admitted.extensions().get::<PublicPass>().is_none());
-        assert!(admitted.extensions().get::<Caller>().is_some());
+        assert!(matches!(
+            admitted.extensions().get::<Pass>(),
+            Some(Pass::Admitted(_))
+        ));
         // The next hop must look up its own rule.
         assert!(admitted.extensions().get::<Route>().is_none());
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
-use crate::interceptor::{authenticate, authorize, forget_evidence, hide_credential};
+use crate::interceptor::{admit, authenticate, authorize, forget_evidence, hide_credential};
 use crate::revocations::{NoRevocations, Revocations};
 use crate::rules::{Access, Rule};
 use crate::verify::Verifier;
@@ -84,7 +84,7 @@ impl Interceptor for PlainInterceptor {
             request.metadata(),
         )?;
         authorize(&self.rule, &caller, self.verifier.clock().now_seconds())?;
-        request.extensions_mut().insert(caller);
+        admit(&mut request, caller);
         Ok(request)
     }
 }

@@ -145,6 +145,23 @@ fn evidence_of_another_request_is_dropped() {
     assert!(interceptor.call(without_token).is_err());
 }
 
+/// Whoever holds a caller cannot admit another request with it, where no guard stands.
+#[test]
+fn a_caller_in_the_extensions_is_no_evidence() {
+    let issuer = issuer();
+    let mut interceptor = token_required(issuer.verifier());
+    let bearer = issuer.user(1, "admin").bearer();
+    let admitted = Admitted::of(interceptor.call(request(&bearer)).unwrap()).unwrap();
+
+    let mut forged = Request::new(());
+    forged.extensions_mut().insert(admitted.caller);
+    assert_eq!(reason(&Admitted::of(forged).unwrap_err()), "POLICY_MISSING");
+    // Nor with the extensions of the request that was admitted: its evidence was taken.
+    let handed_on = Request::from_parts(admitted.metadata, admitted.extensions, ());
+    let refused = Admitted::of(handed_on).unwrap_err();
+    assert_eq!(reason(&refused), "POLICY_MISSING");
+}
+
 #[test]
 fn a_caller_tells_what_the_token_said() {
     let issuer = issuer();
