@@ -18,7 +18,7 @@ pub const TRACEPARENT: &str = "traceparent";
 const LONGEST_ID: usize = 64;
 
 tokio::task_local! {
-    pub(crate) static CURRENT: RequestContext;
+    static CURRENT: RequestContext;
 }
 
 /// What a request is called in the logs, and until when it may run.
@@ -64,6 +64,11 @@ impl RequestContext {
     /// The context of the call that this task is serving.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// Runs `work` as part of this request: calls that it makes take the context along.
+    pub async fn scope<T>(self, work: impl Future<Output = T>) -> T {
+        CURRENT.scope(self, work).await
     }
 
     /// The `traceparent` for a call that this request makes: the same trace, a new parent.

@@ -6,7 +6,8 @@
 use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::Subscriber;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt::MakeWriter, layer::SubscriberExt as _};
 
 use crate::config::StartError;
 
@@ -49,31 +50,15 @@ impl Default for LogArgs {
     }
 }
 
-/// Starts the logging of this process, on standard error. Panics are logged as well, without
-/// their payload reaching any caller.
+/// Starts the logging of this process, on standard error. Panics are logged as well; their
+/// text never reaches a caller.
 ///
 /// # Errors
 /// When the filter cannot be read, or the process logs already.
 pub fn init(args: &LogArgs) -> Result<(), StartError> {
-    let filter = EnvFilter::try_new(&args.log)
+    let to_a_person = std::io::stderr().is_terminal();
+    tracing::subscriber::set_global_default(subscriber(args, to_a_person, std::io::stderr)?)
         .map_err(|error| StartError::new("MILLGATE_LOG", error.to_string()))?;
-    let json = match args.log_format {
-        LogFormat::Json => true,
-        LogFormat::Human => false,
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
-    };
-    let registry = tracing_subscriber::registry().with(filter);
-    let line = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let started = if json {
-        registry
-            .with(line.json().flatten_event(true).with_current_span(false))
-            .try_init()
-    } else {
-        registry
-            .with(line.with_ansi(std::io::stderr().is_terminal()))
-            .try_init()
-    };
-    started.map_err(|error| StartError::new("MILLGATE_LOG", error.to_string()))?;
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
             .location()
@@ -83,4 +68,54 @@ pub fn init(args: &LogArgs) -> Result<(), StartError> {
         tracing::error!(target: "millgate.panic", place, text, "panic");
     }));
     Ok(())
+}
+
+/// What [`init`] installs, with lines going to `writer`: for tests. `to_a_person` decides the
+/// format where the settings leave it open, and whether there are colours.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn subscriber<W>(
+    args: &LogArgs,
+    to_a_person: bool,
+    writer: W,
+) -> Result<impl Subscriber + Send + Sync + use<W>, StartError>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&args.log)
+        .map_err(|error| StartError::new("MILLGATE_LOG", error.to_string()))?;
+    let is_json = match args.log_format {
+        LogFormat::Json => true,
+        LogFormat::Human => false,
+        LogFormat::Auto => !to_a_person,
+    };
+    let line = tracing_subscriber::fmt::layer().with_writer(writer);
+    let line = if is_json {
+        // The list of spans holds the request; the current span would repeat the last of them.
+        line.json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .boxed()
+    } else {
+        line.with_ansi(to_a_person).boxed()
+    };
+    Ok(tracing_subscriber::registry().with(filter).with(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_none_is_refused_by_the_name_of_its_setting() {
+        let args = LogArgs {
+            log: "info,=[".to_owned(),
+            ..LogArgs::default()
+        };
+        let error = subscriber(&args, false, std::io::sink)
+            .err()
+            .expect("refused");
+        assert_eq!(error.setting(), "MILLGATE_LOG");
+    }
 }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     client_address::TrustedProxies,
     config::Limits,
-    context::{CURRENT, REQUEST_ID, RequestContext},
+    context::{REQUEST_ID, RequestContext},
     fault::Fault,
     metrics::Metrics,
 };
@@ -131,11 +131,9 @@ where
                     .map(|answer| match answer {
                         Ok(answer) => answer,
                     });
-                CURRENT
-                    .scope(
-                        context.clone(),
-                        bounded(call, deadline, &context.request_id),
-                    )
+                context
+                    .clone()
+                    .scope(bounded(call, deadline, &context.request_id))
                     .instrument(span.clone())
                     .await
             }

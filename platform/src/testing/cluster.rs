@@ -103,3 +103,28 @@ fn as_user(mut command: Command, user: Option<(u32, u32)>) -> Command {
     }
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::{Connection as _, PgConnection};
+
+    #[tokio::test]
+    async fn a_throwaway_server_answers_where_the_binaries_are_installed() {
+        let Some(url) = tokio::task::spawn_blocking(super::start)
+            .await
+            .expect("joined")
+        else {
+            eprintln!("no PostgreSQL is installed here");
+            return;
+        };
+        for _ in 0..100 {
+            if PgConnection::connect(&url).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{url} never answered");
+    }
+}

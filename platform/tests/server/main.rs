@@ -7,7 +7,9 @@
 
 mod connections;
 mod limits;
+mod logs;
 mod malformed;
+mod onward;
 mod secure;
 mod shutdown;
 mod surface;
