@@ -10,7 +10,7 @@ use crate::headers::{self, Forwarded};
 use crate::health;
 use crate::location::{Location, locations};
 use crate::preconditions::Preconditions;
-use crate::problem::{Problem, reason};
+use crate::problem::{Problem, reason, shortened};
 use crate::router::Found;
 use crate::transport;
 use crate::upstream::{Upstream, serving};
@@ -30,6 +30,7 @@ use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 use tonic::Code;
+use tracing::Instrument as _;
 
 /// What an answer's body is. Streams will need another one.
 pub type AnswerBody = Full<Bytes>;
@@ -116,37 +117,25 @@ impl Gateway {
             .rules
             .proxies
             .client(&mut head.headers, peer.address, peer.is_proxy);
+        let span = tracing::info_span!(
+            "http",
+            request_id = context.request_id,
+            trace_id = context.trace_id,
+            method = %head.method,
+            path = %shortened(head.uri.path()),
+        );
         let call = Call {
             gateway: self,
             head: &head,
             context: &context,
             client: &client,
         };
-        let mut body = pin!(body);
-        let mut response = match transport::check(&head) {
-            Ok(()) => call.answer(body.as_mut()).await,
-            Err(problem) => {
-                let mut response = problem.into_response(&Circumstances::default());
-                // What follows on this connection may be a request, or a part of this one.
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
-                response
-            }
-        };
-        let waits_for_leave = head.headers.contains_key(EXPECT);
-        if !body.is_end_stream() && !waits_for_leave {
-            body::discard(body, self.rules.max_body_bytes).await;
-        }
+        let mut response = call.run(pin!(body)).instrument(span.clone()).await;
         self.finish(&head, &context, &mut response);
-        tracing::info!(
-            method = %head.method,
-            path = head.uri.path(),
-            status = response.status().as_u16(),
-            request_id = context.request_id,
-            trace_id = context.trace_id,
-            millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "request"
-        );
+        let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        span.in_scope(|| {
+            tracing::info!(status = response.status().as_u16(), millis, "answered");
+        });
         response
     }
 
@@ -189,6 +178,24 @@ struct Call<'g> {
 }
 
 impl Call<'_> {
+    async fn run<B: Body<Data = Bytes>>(&self, mut body: Pin<&mut B>) -> Response<AnswerBody> {
+        let response = match transport::check(self.head) {
+            Ok(()) => self.answer(body.as_mut()).await,
+            Err(problem) => {
+                let mut response = problem.into_response(&Circumstances::default());
+                // What follows on this connection may be a request, or a part of this one.
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+                response
+            }
+        };
+        let waits_for_leave = self.head.headers.contains_key(EXPECT);
+        if !body.is_end_stream() && !waits_for_leave {
+            body::discard(body, self.gateway.rules.max_body_bytes).await;
+        }
+        response
+    }
+
     async fn answer<B: Body<Data = Bytes>>(&self, body: Pin<&mut B>) -> Response<AnswerBody> {
         if let Some(response) = self.gateway.rules.cors.preflight(self.head) {
             return response;

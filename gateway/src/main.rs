@@ -8,6 +8,7 @@ use clap::Parser;
 use gateway::{Config, healthcheck, prepare};
 use millgate_platform::{LogArgs, StartError, SystemEntropy, shutdown_signal, telemetry};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,9 @@ enum Command {
             default_value = "127.0.0.1:8080"
         )]
         listen: SocketAddr,
+        /// The authority of its certificate (PEM), where it speaks TLS.
+        #[arg(long, value_name = "PATH")]
+        ca: Option<PathBuf>,
     },
 }
 
@@ -50,9 +54,14 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = match cli.command {
         None => serve(cli.config, &cli.logs).await,
-        Some(Command::Healthcheck { endpoint, listen }) => {
-            let endpoint = endpoint.unwrap_or_else(|| format!("http://{}", reachable(listen)));
-            healthcheck(&endpoint, HEALTHCHECK_TIMEOUT).await
+        Some(Command::Healthcheck {
+            endpoint,
+            listen,
+            ca,
+        }) => {
+            let scheme = if ca.is_some() { "https" } else { "http" };
+            let endpoint = endpoint.unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)));
+            healthcheck(&endpoint, ca.as_deref(), HEALTHCHECK_TIMEOUT).await
         }
     };
     match ended {

@@ -68,6 +68,25 @@ async fn a_body_that_does_not_come_is_408() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_gets_its_answer() {
+    let gate = Gate::before(&Double::empty()).await;
+    for (path, size, status) in [("/v1/products", 3 << 20, "401"), ("/login", 6 << 20, "413")] {
+        let mut stream = TcpStream::connect(gate.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+            .write_all(&vec![b' '; size])
+            .await
+            .expect("nobody hangs up");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(String::from_utf8_lossy(&answer[9..]), status);
+    }
+}
+
+#[tokio::test]
 async fn requests_that_are_read_in_two_ways_are_refused() {
     let double = Double::empty();
     let gate = hasty(&double).await;
@@ -181,7 +200,18 @@ async fn over_tls_http_1_and_2_are_spoken() {
     let mut settings = config(Double::empty().listen().await);
     settings.tls.tls_cert = Some(cert);
     settings.tls.tls_key = Some(key);
+    let authority = settings.tls.tls_cert.clone();
     let gate = Gate::with(settings).await;
+
+    let endpoint = format!("https://localhost:{}", gate.address.port());
+    let second = Duration::from_secs(1);
+    let asked = gateway::healthcheck(&endpoint, authority.as_deref(), second).await;
+    let answer = asked.unwrap_err().to_string();
+    assert!(
+        answer.contains("503"),
+        "asked, and told that nobody is ready: {answer}"
+    );
+    assert!(gateway::healthcheck(&endpoint, None, second).await.is_err());
 
     for (protocol, line) in [(&b"h2"[..], ""), (b"http/1.1", "HTTP/1.1 200")] {
         let mut roots = tokio_rustls::rustls::RootCertStore::empty();

@@ -159,7 +159,7 @@ async fn the_gateway_is_ready_when_its_services_are() {
         "SERVING"
     );
     let endpoint = format!("http://{}", guarded.gate.address);
-    gateway::healthcheck(&endpoint, std::time::Duration::from_secs(3))
+    gateway::healthcheck(&endpoint, None, std::time::Duration::from_secs(3))
         .await
         .unwrap();
 }

@@ -330,6 +330,32 @@ async fn a_service_that_is_slow_is_504_in_time() {
 }
 
 #[tokio::test]
+async fn a_service_that_goes_away_or_never_speaks_is_told_as_such() {
+    use tokio::io::AsyncReadExt as _;
+    // One closes every connection as soon as a call is on it, one takes connections and is silent.
+    for (closes, status, reason) in [
+        (true, 503, "UPSTREAM_UNAVAILABLE"),
+        (false, 504, "DEADLINE"),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if closes {
+                    let _ = stream.read(&mut [0; 1024]).await;
+                } else {
+                    held.push(stream);
+                }
+            }
+        });
+        let gate = Gate::with(config(address)).await;
+        let request = gate.signed("GET", "/v1/me").header("grpc-timeout", "500m");
+        request.send().await.expect(status, reason);
+    }
+}
+
+#[tokio::test]
 async fn a_deadline_of_a_client_cannot_be_longer_than_the_gateways() {
     let double = Double::empty();
     let upstream = Gate::before(&double).await;
