@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::ambient::SharedClock;
 use crate::refusal::Refusal;
 
-/// After a failed renewal the next attempt waits this long, while the old token lives.
+/// Between two attempts at a renewal lies at least this much, while the old token lives.
 const RETRY_PAUSE_MICROS: i64 = 1_000_000;
 
 /// A token as the auth service gave it.
@@ -57,6 +57,22 @@ struct Held {
     expires_at: i64,
 }
 
+impl Held {
+    /// The life is counted from the question: the answer may have been on its way for long.
+    fn new(issued: IssuedToken, asked_at: i64) -> Self {
+        let life = i64::try_from(issued.expires_in.as_micros()).unwrap_or(i64::MAX);
+        Self {
+            token: issued.access_token,
+            renew_at: asked_at.saturating_add(life / 3 * 2),
+            expires_at: asked_at.saturating_add(life),
+        }
+    }
+
+    fn living(&self, now: i64) -> Option<SecretString> {
+        (now < self.expires_at).then(|| self.token.clone())
+    }
+}
+
 impl TokenSource {
     /// A source that asks `fetch` for tokens, first when one is needed.
     pub fn new(
@@ -93,24 +109,25 @@ impl TokenSource {
     /// # Errors
     /// As [`TokenSource::authorize`].
     pub async fn token(&self) -> Result<SecretString, Status> {
-        let now = self.0.clock.now_micros();
-        let (held, failures, retry_at) = {
+        let now = self.now();
+        let (held, failures) = {
             let state = self.state();
-            (state.held.clone(), state.failures, state.retry_at)
+            (state.held.clone(), state.failures)
         };
-        match held {
+        match held.filter(|held| now < held.expires_at) {
             Some(held) if now < held.renew_at => Ok(held.token),
-            Some(held) if now < held.expires_at => {
+            Some(held) => {
                 // The old one still serves: only one caller renews, and only now and then.
-                if now >= retry_at
-                    && let Ok(_flight) = self.0.flight.try_lock()
+                if let Ok(_flight) = self.0.flight.try_lock()
+                    && self.begin_renewal()
                     && let Ok(renewed) = self.fetch().await
                 {
                     return Ok(renewed);
                 }
-                Ok(held.token)
+                held.living(self.now())
+                    .ok_or_else(|| Refusal::AuthUnavailable.into())
             }
-            _ => {
+            None => {
                 let _flight = self.0.flight.lock().await;
                 if let Some(fetched) = self.fetched_meanwhile(failures)? {
                     return Ok(fetched);
@@ -125,40 +142,58 @@ impl TokenSource {
         self.state().held = None;
     }
 
+    /// Whether a renewal is due, now that nobody else is at it. It counts as an attempt from its
+    /// begin: a caller that gives up on one that hangs must not leave it to the next.
+    fn begin_renewal(&self) -> bool {
+        let now = self.now();
+        let mut state = self.state();
+        let due =
+            now >= state.retry_at && state.held.as_ref().is_none_or(|held| now >= held.renew_at);
+        if due {
+            state.retry_at = now.saturating_add(RETRY_PAUSE_MICROS);
+        }
+        due
+    }
+
     /// What the flight that we waited for brought: a token, a failure, or there was none.
     fn fetched_meanwhile(&self, failures_before: u64) -> Result<Option<SecretString>, Status> {
-        let now = self.0.clock.now_micros();
+        let now = self.now();
         let state = self.state();
-        match &state.held {
-            Some(held) if now < held.expires_at => Ok(Some(held.token.clone())),
-            _ if state.failures != failures_before => Err(Refusal::AuthUnavailable.into()),
-            _ => Ok(None),
+        match state.held.as_ref().and_then(|held| held.living(now)) {
+            Some(token) => Ok(Some(token)),
+            None if state.failures != failures_before => Err(Refusal::AuthUnavailable.into()),
+            None => Ok(None),
         }
     }
 
     async fn fetch(&self) -> Result<SecretString, Status> {
-        let asked_at = self.0.clock.now_micros();
-        match (self.0.fetch)().await {
-            Ok(issued) => {
-                let life = i64::try_from(issued.expires_in.as_micros()).unwrap_or(i64::MAX);
-                let mut state = self.state();
-                state.held = Some(Held {
-                    token: issued.access_token.clone(),
-                    renew_at: asked_at.saturating_add(life / 3 * 2),
-                    expires_at: asked_at.saturating_add(life),
-                });
-                Ok(issued.access_token)
+        let asked_at = self.now();
+        let fetched = (self.0.fetch)().await.and_then(|issued| {
+            let held = Held::new(issued, asked_at);
+            match held.living(self.now()) {
+                Some(token) => Ok((held, token)),
+                None => Err(Status::deadline_exceeded("the token ended on its way")),
+            }
+        });
+        let mut state = self.state();
+        match fetched {
+            Ok((held, token)) => {
+                state.held = Some(held);
+                Ok(token)
             }
             Err(status) => {
-                let mut state = self.state();
                 state.failures += 1;
-                state.retry_at = self.0.clock.now_micros().saturating_add(RETRY_PAUSE_MICROS);
+                state.retry_at = self.now().saturating_add(RETRY_PAUSE_MICROS);
                 drop(state);
-                tracing::warn!(code = ?status.code(), message = status.message(),
+                tracing::warn!(code = ?status.code(), cause = status.message(),
                     "no service token from the auth service");
                 Err(Refusal::AuthUnavailable.into())
             }
         }
+    }
+
+    fn now(&self) -> i64 {
+        self.0.clock.now_micros()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -173,163 +208,4 @@ impl fmt::Debug for TokenSource {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use futures::future::join_all;
-    use tonic_types::StatusExt as _;
-
-    use super::*;
-    use crate::testing::ManualClock;
-
-    /// An auth service that counts how often it is asked, and can be down.
-    #[derive(Default)]
-    struct Auth {
-        asked: AtomicUsize,
-        down: std::sync::atomic::AtomicBool,
-    }
-
-    impl Auth {
-        fn source(self: &Arc<Self>, clock: &Arc<ManualClock>) -> TokenSource {
-            let auth = self.clone();
-            let fetch = move || -> BoxFuture<'static, Result<IssuedToken, Status>> {
-                let auth = auth.clone();
-                Box::pin(async move {
-                    let count = auth.asked.fetch_add(1, Ordering::SeqCst) + 1;
-                    tokio::task::yield_now().await;
-                    if auth.down.load(Ordering::SeqCst) {
-                        return Err(Status::internal("secret details"));
-                    }
-                    Ok(IssuedToken {
-                        access_token: SecretString::from(format!("token-{count}")),
-                        expires_in: Duration::from_secs(900),
-                    })
-                })
-            };
-            TokenSource::new(fetch, clock.clone())
-        }
-
-        fn asked(&self) -> usize {
-            self.asked.load(Ordering::SeqCst)
-        }
-
-        fn set_down(&self, down: bool) {
-            self.down.store(down, Ordering::SeqCst);
-        }
-    }
-
-    fn desk() -> (Arc<Auth>, Arc<ManualClock>, TokenSource) {
-        let (auth, clock) = (Arc::new(Auth::default()), ManualClock::shared(0));
-        let source = auth.source(&clock);
-        (auth, clock, source)
-    }
-
-    async fn token(source: &TokenSource) -> Result<String, Status> {
-        source
-            .token()
-            .await
-            .map(|token| token.expose_secret().to_owned())
-    }
-
-    #[tokio::test]
-    async fn a_request_gets_one_hidden_bearer_entry() {
-        let (_auth, _clock, source) = desk();
-        let mut request = Request::new(());
-        request
-            .metadata_mut()
-            .append("authorization", "Bearer users".parse().unwrap());
-        source.authorize(&mut request).await.unwrap();
-        let entries: Vec<_> = request.metadata().get_all("authorization").iter().collect();
-        assert_eq!(entries, ["Bearer token-1"]);
-        assert!(!format!("{request:?}").contains("token-1"));
-    }
-
-    #[tokio::test]
-    async fn a_token_is_kept_for_two_thirds_of_its_life() {
-        let (auth, clock, source) = desk();
-        assert_eq!(token(&source).await.unwrap(), "token-1");
-        clock.advance(Duration::from_secs(599));
-        assert_eq!(token(&source).await.unwrap(), "token-1");
-        assert_eq!(auth.asked(), 1);
-        clock.advance(Duration::from_secs(1));
-        assert_eq!(token(&source).await.unwrap(), "token-2");
-    }
-
-    #[tokio::test]
-    async fn of_many_callers_one_fetches() {
-        let (auth, clock, source) = desk();
-        let tokens = join_all((0..50).map(|_| token(&source))).await;
-        assert!(
-            tokens
-                .iter()
-                .all(|token| token.as_deref().is_ok_and(|it| it == "token-1"))
-        );
-        assert_eq!(auth.asked(), 1);
-        clock.advance(Duration::from_secs(700));
-        let renewed = join_all((0..50).map(|_| token(&source))).await;
-        assert!(renewed.iter().all(Result::is_ok));
-        assert_eq!(auth.asked(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_living_token_outlives_an_auth_service_that_is_down() {
-        let (auth, clock, source) = desk();
-        token(&source).await.unwrap();
-        auth.set_down(true);
-        clock.advance(Duration::from_secs(700));
-        for _ in 0..10 {
-            assert_eq!(token(&source).await.unwrap(), "token-1");
-        }
-        // Not hammered while it is down.
-        assert_eq!(auth.asked(), 2);
-        clock.advance(Duration::from_secs(1));
-        assert_eq!(token(&source).await.unwrap(), "token-1");
-        assert_eq!(auth.asked(), 3);
-        auth.set_down(false);
-        clock.advance(Duration::from_secs(1));
-        assert_eq!(token(&source).await.unwrap(), "token-4");
-    }
-
-    #[tokio::test]
-    async fn without_a_living_token_the_call_is_unavailable_and_tells_no_details() {
-        let (auth, clock, source) = desk();
-        token(&source).await.unwrap();
-        auth.set_down(true);
-        clock.advance(Duration::from_secs(900));
-        let refused = join_all((0..20).map(|_| token(&source))).await;
-        for status in refused {
-            let status = status.unwrap_err();
-            assert_eq!(status.code(), tonic::Code::Unavailable);
-            assert_eq!(
-                status.get_details_error_info().unwrap().reason,
-                "AUTH_UNAVAILABLE"
-            );
-            assert!(!status.message().contains("secret"));
-        }
-        // Those who waited share the failure.
-        assert_eq!(auth.asked(), 2);
-        auth.set_down(false);
-        assert_eq!(token(&source).await.unwrap(), "token-3");
-    }
-
-    #[tokio::test]
-    async fn a_forgotten_token_is_fetched_anew() {
-        let (_auth, _clock, source) = desk();
-        token(&source).await.unwrap();
-        source.forget();
-        assert_eq!(token(&source).await.unwrap(), "token-2");
-    }
-
-    #[tokio::test]
-    async fn a_caller_that_goes_away_does_not_stop_the_others() {
-        let (auth, _clock, source) = desk();
-        {
-            let mut abandoned = Box::pin(source.token());
-            let waker = futures::task::noop_waker();
-            let mut context = std::task::Context::from_waker(&waker);
-            assert!(abandoned.as_mut().poll(&mut context).is_pending());
-        }
-        assert_eq!(token(&source).await.unwrap(), "token-2");
-        assert_eq!(auth.asked(), 2);
-    }
-}
+mod tests;
