@@ -6,12 +6,14 @@
 //! to end is committed with the end of its profile, and deleted at auth until auth says that it is gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millgate_contract::factory::v1 as pb;
 use millgate_platform::database::{Database, Tx};
 use millgate_platform::{Fault, Reason, SharedClock, SharedEntropy};
 use prost::Message as _;
 use ring::hmac;
+use tokio::time::timeout;
 use tonic::Status;
 
 use crate::auth::{Auth, Refused, unavailable};
@@ -22,6 +24,9 @@ use crate::store::registration::{self as store, NewRegistration, Times};
 use crate::store::{customer, email, login};
 
 pub(crate) mod reconciler;
+
+/// How long the end of a login may take while somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes customers with logins, and ends logins.
 pub(crate) struct Registrar {
@@ -246,13 +251,15 @@ impl Registrar {
         login::add(tx, user_id, now + backoff(0), now).await
     }
 
-    /// Ends a login that [`Registrar::plan_end`] has noted. When auth cannot do it now, the reconciler sees to it.
+    /// Ends a login that [`Registrar::plan_end`] has noted. When auth cannot do it now, the reconciler sees to it: the
+    /// caller, whose own part is committed, does not wait for long.
     pub(crate) async fn end_login(&self, user_id: i64) -> bool {
-        let ended = match self.auth.delete_user(user_id).await {
-            Ok(()) => login::removed(&self.db, user_id)
+        let ended = match timeout(PATIENCE, self.auth.delete_user(user_id)).await {
+            Ok(Ok(())) => login::removed(&self.db, user_id)
                 .await
                 .map_err(|fault| fault.to_string()),
-            Err(refused) => Err(format!("{refused:?}")),
+            Ok(Err(refused)) => Err(format!("{refused:?}")),
+            Err(_) => Err("no answer in time".to_owned()),
         };
         if let Err(error) = &ended {
             tracing::warn!(

@@ -5,6 +5,7 @@ use millgate_contract::factory::v1 as pb;
 use millgate_contract::factory::v1::customer_service_server::CustomerService;
 use millgate_guard::{Admitted, Anyone};
 use millgate_platform::{Cursor, Fault, Fields, Reason};
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::convert::{customer as message_of, id};
@@ -15,7 +16,7 @@ use crate::domain::customer::{Customer, not_found};
 use crate::domain::paging::OrderBy;
 use crate::domain::text::Prefix;
 use crate::store::customer::{self as store, Filter, Intent};
-use crate::store::{email, registration};
+use crate::store::{email, registration, remembered};
 
 /// The customers, and their own way in.
 pub(crate) struct Customers(pub(crate) Shared);
@@ -259,7 +260,10 @@ impl CustomerService for Customers {
         )?;
         registration::forget(&mut work.tx, id).await?;
         self.0.end(&mut work.tx, &customer, user).await?;
-        let answer = work.done(message_of(&customer, sight)).await?;
+        let erased = message_of(&customer, sight);
+        let is_theirs = |answer: &[u8]| pb::Customer::decode(answer).is_ok_and(|old| old.id == id);
+        remembered::replace(&mut work.tx, is_theirs, &erased.encode_to_vec()).await?;
+        let answer = work.done(erased).await?;
         self.0.end_login(user).await;
         Ok(Response::new(answer))
     }

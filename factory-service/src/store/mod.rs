@@ -13,6 +13,7 @@ pub(crate) mod order;
 pub(crate) mod placing;
 pub(crate) mod product;
 pub(crate) mod registration;
+pub(crate) mod remembered;
 pub(crate) mod stock;
 pub(crate) mod ticket;
 
@@ -52,3 +53,6 @@ const FOR_END: &str = " FOR UPDATE";
 fn bad_row(table: &str, id: impl std::fmt::Display, what: &str) -> Fault {
     Fault::internal(format!("{table} {id}: {what}"))
 }
+
+#[cfg(test)]
+mod tests;

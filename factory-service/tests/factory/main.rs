@@ -8,11 +8,18 @@
 )]
 
 mod auth_double;
+mod binary;
+mod customer_end;
 mod customers;
+mod order_lists;
+mod order_verbs;
 mod orders;
 mod orders_race;
+mod product_lists;
 mod products;
 mod registration;
+mod registration_crash;
 mod start;
+mod stock;
 mod tickets;
 mod world;

@@ -1,4 +1,4 @@
-//! Registration and login, with an auth service that fails at every point of it: no orphan user, no orphan profile.
+//! Registration and login.
 
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use tonic::Code;
 use crate::auth_double::Trouble;
 use crate::world::{World, is_refused, ok, on_both, refused, registration, uuid};
 
-const PENDING: &str = "SELECT count(*) FROM customer_registrations WHERE state = 'PENDING'";
-const PROFILES: &str = "SELECT count(*) FROM customers";
-const EMAILS: &str = "SELECT count(*) FROM customer_emails";
+pub(crate) const PENDING: &str =
+    "SELECT count(*) FROM customer_registrations WHERE state = 'PENDING'";
+pub(crate) const PROFILES: &str = "SELECT count(*) FROM customers";
+pub(crate) const EMAILS: &str = "SELECT count(*) FROM customer_emails";
 
-async fn register(
+pub(crate) async fn register(
     world: &World,
     request: pb::RegisterCustomerRequest,
 ) -> Result<pb::Customer, crate::world::Refusal> {
@@ -22,7 +23,7 @@ async fn register(
     }
 }
 
-async fn nothing_is_left(world: &World) {
+pub(crate) async fn nothing_is_left(world: &World) {
     assert_eq!(world.count(PROFILES).await, 0);
     assert_eq!(world.count(PENDING).await, 0);
     assert_eq!(world.count(EMAILS).await, 0);
@@ -264,177 +265,4 @@ async fn a_request_id_registers_one_customer_and_another_body_is_another_request
         assert_eq!(world.count(secret).await, 0);
     })
     .await;
-}
-
-#[tokio::test]
-async fn when_auth_is_down_nothing_is_left_and_a_retry_registers() {
-    on_both(|world| async move {
-        world.auth.has(Trouble::Down);
-        let refusal = register(&world, registration("Ada Lovelace"))
-            .await
-            .expect_err("down");
-        assert_eq!(
-            (refusal.code, refusal.reason.as_str()),
-            (Code::Unavailable, "AUTH_UNAVAILABLE")
-        );
-        nothing_is_left(&world).await;
-        world.auth.has(Trouble::None);
-        register(&world, registration("Ada Lovelace"))
-            .await
-            .expect("registered");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn when_auths_answer_is_lost_a_retry_finishes_the_registration() {
-    on_both(|world| async move {
-        for request in [
-            registration("Ada Lovelace"),
-            pb::RegisterCustomerRequest {
-                request_id: uuid(),
-                ..registration("Bob Smith")
-            },
-        ] {
-            world.auth.has(Trouble::LosesTheAnswer);
-            let refusal = register(&world, request.clone()).await.expect_err("lost");
-            assert_eq!(refusal.reason, "AUTH_UNAVAILABLE");
-            world.auth.has(Trouble::None);
-            // With another password it is somebody else who tries.
-            let other = pb::RegisterCustomerRequest {
-                password: "another password".into(),
-                ..request.clone()
-            };
-            assert_eq!(
-                register(&world, other).await.expect_err("held").reason,
-                "EMAIL_TAKEN"
-            );
-            let profile = register(&world, request).await.expect("registered");
-            assert!(world.auth.has_user(profile.user_id));
-        }
-        assert_eq!((world.count(PROFILES).await, world.auth.users()), (2, 2));
-        assert_eq!(world.count(PENDING).await, 0);
-    })
-    .await;
-}
-
-/// Registers while auth does not answer, and lets the factory die in the middle of the call.
-async fn dies_in_the_middle(world: World, trouble: Trouble, later: Duration) -> World {
-    world.auth.has(trouble);
-    let (mut customers, request) = (world.customers(), registration("Ada Lovelace"));
-    let call = tokio::spawn(async move { customers.register_customer(request).await.map(drop) });
-    world.comes_to(PENDING, 1).await;
-    while trouble == Trouble::MakesAndHangs && world.auth.users() == 0 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let world = world.crash_and_restart(later).await;
-    call.abort();
-    world.auth.has(Trouble::None);
-    world
-}
-
-#[tokio::test]
-async fn a_crash_before_the_user_is_made_is_undone() {
-    on_both(|world| async move {
-        let world = dies_in_the_middle(world, Trouble::Hangs, Duration::from_secs(31)).await;
-        world.comes_to(PENDING, 0).await;
-        nothing_is_left(&world).await;
-        register(&world, registration("Ada Lovelace"))
-            .await
-            .expect("registered");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_crash_after_the_user_is_made_is_finished() {
-    on_both(|world| async move {
-        let world =
-            dies_in_the_middle(world, Trouble::MakesAndHangs, Duration::from_secs(31)).await;
-        world.comes_to(PROFILES, 1).await;
-        assert_eq!((world.count(PENDING).await, world.auth.users()), (0, 1));
-        assert_eq!(
-            register(&world, registration("Ada Lovelace"))
-                .await
-                .expect_err("is there")
-                .reason,
-            "EMAIL_TAKEN"
-        );
-        let login = pb::LoginCustomerRequest {
-            email: "ada.lovelace@example.com".into(),
-            password: "correct horse battery".into(),
-            ..Default::default()
-        };
-        let answer = ok(world.customers().login_customer(login).await);
-        assert_eq!(answer.customer.expect("a profile").name, "Ada Lovelace");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn while_auth_is_silent_a_registration_is_neither_finished_nor_undone() {
-    on_both(|world| async move {
-        world.auth.has(Trouble::LosesTheAnswer);
-        register(&world, registration("Ada Lovelace"))
-            .await
-            .expect_err("lost");
-        world.auth.has(Trouble::Down);
-        let world = world.crash_and_restart(Duration::from_secs(31)).await;
-        world
-            .comes_to(
-                "SELECT cast(max(attempts) AS bigint) FROM customer_registrations",
-                1,
-            )
-            .await;
-        assert_eq!(
-            (world.count(PENDING).await, world.count(EMAILS).await),
-            (1, 1)
-        );
-        world.auth.has(Trouble::None);
-        world.clock.advance(Duration::from_secs(3600));
-        world.comes_to(PROFILES, 1).await;
-        assert_eq!(world.auth.users(), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_user_that_appears_after_its_registration_was_undone_is_deleted() {
-    on_both(|world| async move {
-        let world = dies_in_the_middle(world, Trouble::Hangs, Duration::from_secs(31)).await;
-        world.comes_to(PENDING, 0).await;
-        let late = world.auth.add_late(&only_registration(&world).await);
-        world.clock.advance(Duration::from_secs(25 * 3600));
-        for _ in 0..200 {
-            if !world.auth.has_user(late) {
-                assert_eq!(world.count(PROFILES).await, 0);
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the late user stayed");
-    })
-    .await;
-}
-
-async fn only_registration(world: &World) -> String {
-    use sqlx::Connection as _;
-    let sql = "SELECT id FROM customer_registrations";
-    if let Some(path) = world.url.strip_prefix("sqlite:") {
-        let mut c = sqlx::SqliteConnection::connect(path)
-            .await
-            .expect("the database");
-        sqlx::query_scalar(sql)
-            .fetch_one(&mut c)
-            .await
-            .expect("one")
-    } else {
-        let mut c = sqlx::PgConnection::connect(&world.url)
-            .await
-            .expect("the database");
-        sqlx::query_scalar(sql)
-            .fetch_one(&mut c)
-            .await
-            .expect("one")
-    }
 }

@@ -1,0 +1,113 @@
+//! The real binary: its help, its health check, and its end.
+
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use millgate_guard::{KeyRing, SystemClock, SystemEntropy};
+
+struct Service {
+    child: Child,
+    listen: String,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn binary() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_factory-service"))
+}
+
+fn start() -> Service {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys.json");
+    KeyRing::create_file(&keys, &SystemEntropy, &SystemClock).expect("a ring");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listen = free.local_addr().expect("an address").to_string();
+    drop(free);
+    let child = binary()
+        .current_dir(folder.path())
+        .args(["--listen", &listen, "--keys"])
+        .arg(&keys)
+        .env("FACTORY_CLIENT_SECRET", "secret")
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("started");
+    Service {
+        child,
+        listen,
+        _folder: folder,
+    }
+}
+
+fn healthcheck(listen: &str) -> Output {
+    binary()
+        .args(["healthcheck", "--listen", listen])
+        .output()
+        .expect("ran")
+}
+
+#[test]
+fn it_becomes_healthy_and_ends_in_order_when_told_to() {
+    let mut service = start();
+    let begun = Instant::now();
+    while !healthcheck(&service.listen).status.success() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "never became healthy"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let pid = service.child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .expect("sent")
+            .success()
+    );
+    let ended = service.child.wait().expect("ended");
+    assert_eq!(ended.code(), Some(0));
+    let asked = healthcheck(&service.listen);
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&asked.stderr).contains(&service.listen));
+}
+
+#[test]
+fn its_help_lists_every_setting_and_a_wrong_one_is_refused_by_name() {
+    let help = binary().arg("--help").output().expect("ran");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for setting in [
+        "FACTORY_LISTEN",
+        "FACTORY_DATABASE_URL",
+        "FACTORY_DATABASE_URL_FILE",
+        "FACTORY_SECRETS",
+        "AUTH_ENDPOINT",
+        "FACTORY_CLIENT_ID",
+        "FACTORY_CLIENT_SECRET",
+        "FACTORY_CLIENT_SECRET_FILE",
+        "MILLGATE_KEYS",
+        "MILLGATE_LOG",
+        "127.0.0.1:50052",
+        "http://127.0.0.1:50051",
+        "sqlite:factory.db",
+        "healthcheck",
+    ] {
+        assert!(help.contains(setting), "{setting}");
+    }
+    for (name, value) in [("FACTORY_LISTEN", "nowhere"), ("MILLGATE_DEADLINE", "soon")] {
+        let refused = binary().env(name, value).output().expect("ran");
+        assert!(!refused.status.success());
+        let flag = name.split_once('_').expect("a prefix").1.to_lowercase();
+        assert!(
+            String::from_utf8_lossy(&refused.stderr).contains(&format!("--{flag}")),
+            "{name}"
+        );
+    }
+    let refused = binary().output().expect("ran");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("MILLGATE_KEYS"));
+}

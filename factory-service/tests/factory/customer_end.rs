@@ -1,0 +1,143 @@
+//! The end of a customer: deleted, undeleted, erased, and the login with it.
+
+use std::time::Duration;
+
+use millgate_contract::factory::v1 as pb;
+
+use crate::auth_double::Trouble;
+use crate::world::{metadata, ok, on_both, refused, uuid};
+
+#[tokio::test]
+async fn a_customer_with_an_open_order_stays_and_without_leaves_with_the_login() {
+    on_both(|world| async move {
+        let bolt = world.product("bolt", 10).await;
+        let ada = world.registered("Ada Lovelace").await;
+        let order = world.placed(ada.id, bolt.id, 1).await;
+        let delete = pb::DeleteCustomerRequest {
+            id: ada.id,
+            ..Default::default()
+        };
+        let erase = pb::EraseCustomerRequest {
+            id: ada.id,
+            ..Default::default()
+        };
+        let answer = world
+            .customers()
+            .delete_customer(world.customer(ada.user_id, delete.clone()))
+            .await;
+        assert_eq!(metadata(&answer, "open_orders").as_deref(), Some("1"));
+        assert_eq!(refused(answer).reason, "REFERENCED");
+        assert_eq!(
+            refused(world.customers().erase_customer(world.admin(erase)).await).reason,
+            "REFERENCED"
+        );
+        assert!(world.auth.has_user(ada.user_id));
+
+        let cancel = pb::CancelOrderRequest {
+            id: order.id,
+            ..Default::default()
+        };
+        ok(world.orders().cancel_order(world.staff(cancel)).await);
+        let deleted = ok(world
+            .customers()
+            .delete_customer(world.customer(ada.user_id, delete))
+            .await);
+        assert!(deleted.customer.expect("a profile").delete_time.is_some());
+        assert!(!world.auth.has_user(ada.user_id));
+        assert_eq!(world.count("SELECT count(*) FROM login_removals").await, 0);
+        let mine = world.customer(ada.user_id, pb::GetMyProfileRequest {});
+        assert_eq!(
+            refused(world.customers().get_my_profile(mine).await).reason,
+            "CUSTOMER_NOT_FOUND"
+        );
+        let back = pb::UndeleteCustomerRequest {
+            id: ada.id,
+            request_id: uuid(),
+            ..Default::default()
+        };
+        let back = ok(world.customers().undelete_customer(world.staff(back)).await);
+        assert_eq!(
+            (back.user_id, back.delete_time, back.name.as_str()),
+            (0, None, "Ada Lovelace")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_ended_now_is_ended_when_auth_is_back() {
+    on_both(|world| async move {
+        let ada = world.registered("Ada Lovelace").await;
+        world.auth.has(Trouble::Down);
+        let delete = pb::DeleteCustomerRequest {
+            id: ada.id,
+            ..Default::default()
+        };
+        ok(world.customers().delete_customer(world.staff(delete)).await);
+        assert!(world.auth.has_user(ada.user_id));
+        assert_eq!(world.count("SELECT count(*) FROM login_removals").await, 1);
+        world.auth.has(Trouble::None);
+        // The process may even die in between.
+        let world = world.crash_and_restart(Duration::from_secs(120)).await;
+        world
+            .comes_to("SELECT count(*) FROM login_removals", 0)
+            .await;
+        assert!(!world.auth.has_user(ada.user_id));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_personal_is_left_of_an_erased_customer() {
+    on_both(|world| async move {
+        let bolt = world.product("bolt", 10).await;
+        let ada = world.registered("Ada Lovelace").await;
+        let order = world.placed(ada.id, bolt.id, 1).await;
+        let cancel = pb::CancelOrderRequest { id: order.id, ..Default::default() };
+        ok(world.orders().cancel_order(world.staff(cancel)).await);
+        let erase = pb::EraseCustomerRequest { id: ada.id, ..Default::default() };
+        let erased = ok(world.customers().erase_customer(world.admin(erase.clone())).await);
+        assert!(erased.erase_time.is_some() && erased.delete_time.is_some());
+        assert_eq!((erased.name.as_str(), erased.email.as_str(), erased.user_id), ("", "", 0));
+        assert!(!world.auth.has_user(ada.user_id));
+        let left = "SELECT count(*) FROM customers WHERE name_canonical <> '' OR email_canonical <> '' \
+             OR phone_canonical <> '' OR first_name <> '' OR email <> '' OR user_id IS NOT NULL";
+        assert_eq!(world.count(left).await, 0);
+        assert_eq!(world.count("SELECT count(*) FROM customer_registrations").await, 0);
+        assert_eq!(world.count("SELECT count(*) FROM customer_emails").await, 0);
+        let back = pb::UndeleteCustomerRequest { id: ada.id, ..Default::default() };
+        assert_eq!(refused(world.customers().undelete_customer(world.staff(back)).await).reason, "STATE_CONFLICT");
+        assert_eq!(refused(world.customers().erase_customer(world.admin(erase)).await).reason, "STATE_CONFLICT");
+        let kept = ok(world.orders().get_order(world.staff(pb::GetOrderRequest { id: order.id })).await);
+        assert_eq!(kept.customer_id, ada.id);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_answer_remembered_for_a_retry_is_erased_too() {
+    on_both(|world| async move {
+        let eve = pb::Customer {
+            name: "Eve Adams".into(),
+            email: "eve@example.com".into(),
+            ..Default::default()
+        };
+        let create = pb::CreateCustomerRequest {
+            customer: Some(eve),
+            request_id: uuid(),
+        };
+        let eve = ok(world
+            .customers()
+            .create_customer(world.admin(create.clone()))
+            .await);
+        let erase = pb::EraseCustomerRequest {
+            id: eve.id,
+            ..Default::default()
+        };
+        let erased = ok(world.customers().erase_customer(world.admin(erase)).await);
+        let again = ok(world.customers().create_customer(world.admin(create)).await);
+        assert_eq!(again, erased);
+        assert_eq!(world.count("SELECT count(*) FROM customers").await, 1);
+    })
+    .await;
+}
