@@ -39,18 +39,23 @@ pub struct RequestContext {
 impl RequestContext {
     /// From the headers of a request.
     pub fn of(headers: &HeaderMap, entropy: &dyn Entropy) -> Self {
-        let request_id = headers
-            .get(REQUEST_ID)
-            .and_then(|value| value.to_str().ok())
-            .filter(|id| is_decent_id(id))
-            .map_or_else(|| entropy.uuid_v4().to_string(), str::to_owned);
-        let parent = headers
-            .get(TRACEPARENT)
-            .and_then(|value| value.to_str().ok())
-            .and_then(parse_traceparent);
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let sent_id = text(REQUEST_ID).filter(|id| is_decent_id(id));
+        let parent = text(TRACEPARENT).and_then(parse_traceparent);
+        // Both at once: asking the operating system twice would cost as much again.
+        let mut random = [[0; 16]; 2];
+        if sent_id.is_none() || parent.is_none() {
+            entropy.fill(random.as_flattened_mut());
+        }
+        let request_id = match sent_id {
+            Some(id) => id.to_owned(),
+            None => uuid::Builder::from_random_bytes(random[0])
+                .into_uuid()
+                .to_string(),
+        };
         let (trace_id, sampled) = match parent {
             Some((trace_id, sampled)) => (trace_id.to_owned(), sampled),
-            None => (random_hex::<16>(entropy), false),
+            None => (hex(&random[1]), false),
         };
         Self {
             request_id,
@@ -74,7 +79,9 @@ impl RequestContext {
     /// The `traceparent` for a call that this request makes: the same trace, a new parent.
     pub fn traceparent(&self, entropy: &dyn Entropy) -> String {
         let flags = if self.sampled { "01" } else { "00" };
-        format!("00-{}-{}-{flags}", self.trace_id, random_hex::<8>(entropy))
+        let mut parent = [0; 8];
+        entropy.fill(&mut parent);
+        format!("00-{}-{}-{flags}", self.trace_id, hex(&parent))
     }
 }
 
@@ -111,12 +118,11 @@ fn is_hex(text: &str, length: usize) -> bool {
             .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-fn random_hex<const N: usize>(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0; N];
-    entropy.fill(&mut bytes);
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()
-        .fold(String::with_capacity(2 * N), |mut text, byte| {
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
             // Writing to a String cannot fail.
             let _ = write!(text, "{byte:02x}");
             text

@@ -22,6 +22,7 @@ use ring::hmac;
 use uuid::Uuid;
 
 use crate::{
+    context::hex,
     database::{Affected as _, Database, Tx},
     fault::{Fault, Reason},
     on_tx, on_write,
@@ -252,17 +253,6 @@ fn parse_id(text: &str) -> Result<String, Fault> {
             "must be a UUID, e.g. of version 4",
         )),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ impl StdError for StartError {}
 impl From<crate::Fault> for StartError {
     /// A store call that failed while the service was getting ready.
     fn from(fault: crate::Fault) -> Self {
-        Self::new("start", fault.to_string()).with_source(fault)
+        Self::new("start", "the service could not get ready").with_source(fault)
     }
 }
 
@@ -101,6 +101,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .checked_mul(millis)
         .map(Duration::from_millis)
         .ok_or_else(|| EXPECTED.to_owned())
+}
+
+/// As [`duration`], and more than nothing.
+///
+/// # Errors
+/// A text that clap shows together with the setting's name.
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err(String::from("must be more than 0")),
+        duration => Ok(duration),
+    }
 }
 
 /// A duration as [`duration`] reads it.
@@ -142,6 +153,7 @@ mod tests {
         ] {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
+        assert!(positive_duration("0s").is_err() && positive_duration("1ms").is_ok());
     }
 
     #[test]

@@ -32,8 +32,9 @@ mod error;
 mod migrate;
 mod open;
 mod options;
+mod sqlite_file;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
@@ -59,6 +60,8 @@ pub struct SqliteDatabase {
     pub(crate) reader: SqlitePool,
     /// The one connection that writes.
     pub(crate) writer: SqlitePool,
+    /// The file under them.
+    pub(crate) file: Arc<sqlite_file::SqliteFile>,
 }
 
 /// One of the pools of a [`Database`], for the macros.
@@ -95,7 +98,10 @@ impl Database {
     /// `STORE_UNAVAILABLE` when no connection is to be had within the acquire timeout.
     pub async fn begin(&self) -> Result<Tx, Fault> {
         Ok(match self {
-            Self::Sqlite(sqlite) => Tx::Sqlite(sqlite.writer.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite(sqlite) => {
+                sqlite.file.is_in_place()?;
+                Tx::Sqlite(sqlite.writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
             Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
         })
     }
@@ -106,8 +112,11 @@ impl Database {
     /// `STORE_UNAVAILABLE` when it does not.
     pub async fn ping(&self) -> Result<(), Fault> {
         let sql = match self {
-            // Reads the file's header, which `SELECT 1` would not touch.
-            Self::Sqlite(_) => "SELECT count(*) FROM sqlite_schema",
+            Self::Sqlite(sqlite) => {
+                sqlite.file.is_in_place()?;
+                // Reads the file's header, which `SELECT 1` would not touch.
+                "SELECT count(*) FROM sqlite_schema"
+            }
             Self::Postgres(_) => "SELECT 1",
         };
         crate::on!(self, |pool| sqlx::query(sql).execute(pool).await.map(drop))?;

@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     str::FromStr as _,
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,7 +18,9 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::{Database, DatabaseOptions, Migrations, SqliteDatabase, migrate};
+use super::{
+    Database, DatabaseOptions, Migrations, SqliteDatabase, migrate, sqlite_file::SqliteFile,
+};
 use crate::config::StartError;
 
 /// What a [`StartError`] of this module is about, until the service names its own setting.
@@ -96,6 +99,7 @@ async fn open_sqlite(
     // Made here and not by SQLite, whose new files everybody may read; the journal takes over
     // the mode of the file.
     private_file(path).map_err(|error| failed(&error))?;
+    let file = SqliteFile::at(path).map_err(|error| failed(&error))?;
     let connect = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -120,7 +124,11 @@ async fn open_sqlite(
         .connect_with(connect.pragma("query_only", "on"))
         .await
         .map_err(|error| failed(&error))?;
-    Ok(Database::Sqlite(SqliteDatabase { reader, writer }))
+    Ok(Database::Sqlite(SqliteDatabase {
+        reader,
+        writer,
+        file: Arc::new(file),
+    }))
 }
 
 async fn open_postgres(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{duration, duration_text};
+use crate::config::{duration_text, positive_duration};
 
 /// How a service uses its database. The URL itself belongs to the service.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,7 +25,7 @@ pub struct DatabaseOptions {
         long = "database-acquire-timeout",
         env = "MILLGATE_DATABASE_ACQUIRE_TIMEOUT",
         default_value = "3s",
-        value_parser = duration
+        value_parser = positive_duration
     )]
     pub acquire_timeout: Duration,
 
@@ -35,7 +35,7 @@ pub struct DatabaseOptions {
         long = "database-statement-timeout",
         env = "MILLGATE_DATABASE_STATEMENT_TIMEOUT",
         default_value = "10s",
-        value_parser = duration
+        value_parser = positive_duration
     )]
     pub statement_timeout: Duration,
 
@@ -45,7 +45,7 @@ pub struct DatabaseOptions {
         long = "database-migration-timeout",
         env = "MILLGATE_DATABASE_MIGRATION_TIMEOUT",
         default_value = "5m",
-        value_parser = duration
+        value_parser = positive_duration
     )]
     pub migration_timeout: Duration,
 }

@@ -44,7 +44,8 @@ impl Kinds {
                 let package = file.package();
                 for service in &file.service {
                     for method in &service.method {
-                        let path = format!("/{package}.{}/{}", service.name(), method.name());
+                        let dot = if package.is_empty() { "" } else { "." };
+                        let path = format!("/{package}{dot}{}/{}", service.name(), method.name());
                         kinds.insert(
                             path,
                             Kind {

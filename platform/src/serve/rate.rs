@@ -7,7 +7,10 @@ use std::{
     hash::Hash,
     net::IpAddr,
     num::NonZeroU32,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -37,8 +40,9 @@ type Keyed<K> = RateLimiter<
     NoOpMiddleware<<DefaultClock as governor::clock::Clock>::Instant>,
 >;
 
-/// Entries that a limiter may hold before those at rest are dropped.
-const SWEEP_AT: usize = 10_000;
+/// After this many calls, those who have not called for long enough are forgotten. One sweep
+/// looks at everybody, so it must not come with every call.
+const SWEEP_EVERY: u64 = 4096;
 
 /// Who a call counts for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,6 +62,7 @@ struct Rates {
     calls: Option<Keyed<Key>>,
     logins: Option<Keyed<IpAddr>>,
     login_paths: HashSet<String>,
+    counted: AtomicU64,
 }
 
 impl RateLayer {
@@ -74,6 +79,7 @@ impl RateLayer {
                 calls,
                 logins,
                 login_paths,
+                counted: AtomicU64::new(1),
             }),
         }
     }
@@ -81,6 +87,7 @@ impl RateLayer {
 
 impl Rates {
     fn admit<B>(&self, request: &Request<B>) -> Result<(), Fault> {
+        self.sweep_now_and_then();
         let path = request.uri().path();
         let caller = request.extensions().get::<Caller>();
         let key = caller.map(Caller::key);
@@ -108,6 +115,23 @@ impl Rates {
     }
 }
 
+impl Rates {
+    fn sweep_now_and_then(&self) {
+        if self
+            .counted
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(SWEEP_EVERY)
+        {
+            if let Some(calls) = &self.calls {
+                calls.retain_recent();
+            }
+            if let Some(logins) = &self.logins {
+                logins.retain_recent();
+            }
+        }
+    }
+}
+
 /// Orchestrators ask often, and from one address for everybody.
 fn is_health(path: &str) -> bool {
     path.strip_prefix('/')
@@ -116,9 +140,6 @@ fn is_health(path: &str) -> bool {
 }
 
 fn admit<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K, message: &str) -> Result<(), Fault> {
-    if limiter.len() > SWEEP_AT {
-        limiter.retain_recent();
-    }
     limiter.check_key(key).map_err(|refused| {
         let wait = refused.wait_time_from(DefaultClock::default().now());
         Fault::new(Reason::RateLimited, message).with_retry_after(whole_millis(wait))

@@ -126,3 +126,31 @@ async fn a_sqlite_file_that_somebody_else_holds_is_unavailable_until_they_let_go
     write(&db).await.expect("back");
     db.close().await;
 }
+
+#[tokio::test]
+async fn a_sqlite_file_that_was_moved_away_takes_no_writes_until_it_is_back() {
+    let (url, folder) = sqlite_url();
+    let db = Database::open(&url.into(), &MIGRATIONS, &impatient())
+        .await
+        .expect("open");
+    let (here, away) = (folder.path().join("test.db"), folder.path().join("away.db"));
+    std::fs::rename(&here, &away).expect("moved");
+    for fault in [db.begin().await.map(drop), db.ping().await] {
+        let fault = fault.expect_err("nobody would find the write again");
+        assert_eq!(fault.reason(), Reason::StoreUnavailable);
+    }
+    std::fs::write(&here, "another file").expect("written");
+    assert!(
+        db.begin().await.is_err(),
+        "another file is not the database"
+    );
+    std::fs::rename(&away, &here).expect("moved back");
+    db.ping().await.expect("back");
+    db.begin()
+        .await
+        .expect("begun")
+        .commit()
+        .await
+        .expect("committed");
+    db.close().await;
+}
