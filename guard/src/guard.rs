@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
+use tonic::service::InterceptorLayer;
+use tower::layer::util::Stack;
+
 use crate::interceptor::GuardInterceptor;
 use crate::layer::RuleLayer;
 use crate::revocations::{NoRevocations, Revocations};
 use crate::rules::Rules;
 use crate::verify::Verifier;
 
-/// What stands before every service of a server. Mount both parts server-wide, the rule layer
-/// outside: an interceptor on one service does not run for paths that nobody serves.
+/// What stands before every service of a server. Mount it server-wide, with [`Guard::layer`]: an
+/// interceptor on one service does not run for paths that nobody serves.
 ///
 /// ```no_run
 /// # async fn serve(descriptors: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
 /// use std::{path::Path, sync::Arc, time::Duration};
 /// use millgate_guard::*;
-/// use tonic::service::InterceptorLayer;
 ///
 /// let every = Duration::from_secs(2);
 /// let (ring, watch) =
@@ -27,9 +29,7 @@ use crate::verify::Verifier;
 ///     .allow_public(&[HEALTH_SERVICE]);
 /// let guard = Guard::new(Arc::new(verifier), rules);
 ///
-/// let server = tonic::transport::Server::builder()
-///     .layer(guard.rule_layer())
-///     .layer(InterceptorLayer::new(guard.interceptor()));
+/// let server = tonic::transport::Server::builder().layer(guard.layer());
 /// # Ok(())
 /// # }
 /// ```
@@ -41,7 +41,8 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard that enforces these rules.
+    /// A guard that enforces these rules. It knows of no revocations until it is given some: a
+    /// token is good until it expires.
     #[must_use]
     pub fn new(verifier: Arc<Verifier>, rules: Rules) -> Self {
         Self {
@@ -58,7 +59,15 @@ impl Guard {
         self
     }
 
-    /// The layer that looks up the rule of the called method.
+    /// The rule layer with the interceptor behind it. Neither guards anything without the other:
+    /// mount them apart only to put something in between.
+    #[must_use]
+    pub fn layer(&self) -> Stack<InterceptorLayer<GuardInterceptor>, RuleLayer> {
+        Stack::new(InterceptorLayer::new(self.interceptor()), self.rule_layer())
+    }
+
+    /// The layer that looks up the rule of the called method. It lets every gRPC call pass: the
+    /// interceptor behind it decides.
     #[must_use]
     pub fn rule_layer(&self) -> RuleLayer {
         RuleLayer::new(self.rules.clone())

@@ -35,10 +35,11 @@ impl GuardInterceptor {
 
 impl Interceptor for GuardInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        forget_evidence(&mut request);
         hide_credential(&mut request);
         match request.extensions_mut().remove::<Route>() {
             Some(Route::Public) => {
+                // Whoever an earlier request left here has not sent this one.
+                request.extensions_mut().remove::<Caller>();
                 request.extensions_mut().insert(Pass::Public);
             }
             route => {
@@ -79,13 +80,8 @@ pub(crate) fn hide_credential(request: &mut Request<()>) {
     }
 }
 
-/// What an earlier request left in these extensions proves nothing about this one.
-pub(crate) fn forget_evidence(request: &mut Request<()>) {
-    request.extensions_mut().remove::<Caller>();
-    request.extensions_mut().remove::<Pass>();
-}
-
-/// Leaves the evidence for [`crate::Admitted`], and the caller for the layers in between to read.
+/// Leaves the evidence for [`crate::Admitted`], and the caller for the layers in between to read,
+/// in place of what an earlier request left there.
 pub(crate) fn admit(request: &mut Request<()>, caller: Caller) {
     let pass = Pass::Admitted(caller.clone());
     request.extensions_mut().insert(pass);
@@ -184,5 +180,22 @@ mod tests {
         ));
         // The next hop must look up its own rule.
         assert!(admitted.extensions().get::<Route>().is_none());
+    }
+
+    #[test]
+    fn the_credential_is_hidden_from_whatever_prints_the_request() {
+        let issuer = Issuer::new(ManualClock::shared(1_790_000_000_000_000));
+        let token = issuer.user(7, "admin").token();
+        let bearer: tonic::metadata::MetadataValue<_> = format!("Bearer {token}").parse().unwrap();
+        let mut request = Request::new(());
+        request
+            .metadata_mut()
+            .append("authorization", bearer.clone());
+        request.metadata_mut().append("authorization", bearer);
+        request.extensions_mut().insert(Route::Public);
+        assert!(format!("{request:?}").contains(&token));
+        let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
+        let passed = interceptor.call(request).unwrap();
+        assert!(!format!("{passed:?}").contains(&token));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tonic::service::Interceptor;
 use tonic::{Request, Status};
 
-use crate::interceptor::{admit, authenticate, authorize, forget_evidence, hide_credential};
+use crate::interceptor::{admit, authenticate, authorize, hide_credential};
 use crate::revocations::{NoRevocations, Revocations};
 use crate::rules::{Access, Rule};
 use crate::verify::Verifier;
@@ -76,7 +76,6 @@ impl PlainInterceptor {
 
 impl Interceptor for PlainInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        forget_evidence(&mut request);
         hide_credential(&mut request);
         let caller = authenticate(
             &self.verifier,

@@ -14,7 +14,7 @@ use millgate_guard::testing::{Issuer, ManualClock};
 use millgate_guard::{Admitted, Anyone, Guard, HEALTH_SERVICE, Rules};
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::service::{InterceptorLayer, Routes};
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
@@ -51,10 +51,7 @@ impl Desk {
             .add_service(tonic_health::server::health_reporter().1);
         let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = incoming.local_addr().expect("an address");
-        let server = Server::builder()
-            .layer(guard.rule_layer())
-            .layer(InterceptorLayer::new(guard.interceptor()))
-            .add_routes(routes);
+        let server = Server::builder().layer(guard.layer()).add_routes(routes);
         tokio::spawn(server.serve_with_incoming(incoming));
         Self {
             address,
