@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! server        connections: TLS, time limits, stop
-//! gateway       the order of things
+//! gateway       routes, upstreams, rules
+//! call          the order of things for one request
 //!   transport   refuses what can be read in two ways
 //!   router      method and path -> a binding     (template, percent; api reads them from the descriptors)
 //!   headers     what may pass on, and whether there is a token at all
@@ -23,6 +24,7 @@ pub mod answer;
 pub mod api;
 pub mod binder;
 pub mod body;
+mod call;
 pub mod config;
 pub mod cors;
 pub mod error;

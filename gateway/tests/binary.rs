@@ -1,9 +1,4 @@
 //! The real binary: its settings, its refusals at start, its end.
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails"
-)]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
