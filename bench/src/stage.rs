@@ -1,0 +1,68 @@
+//! Where the factories of a run live: a folder and a PostgreSQL database, both gone afterwards.
+
+use millgate_platform::testing::PostgresDatabase;
+use sqlx::Connection as _;
+use tempfile::TempDir;
+
+use crate::Problem;
+use crate::factory::Factory;
+use crate::keys::Keys;
+
+/// The folder and the database.
+pub(crate) struct Stage {
+    folder: TempDir,
+    postgres: Option<PostgresDatabase>,
+}
+
+impl Stage {
+    /// Makes both; without a PostgreSQL server there is only the folder.
+    pub(crate) async fn set() -> Result<Self, Problem> {
+        Ok(Self {
+            folder: tempfile::Builder::new()
+                .prefix("millgate-bench-")
+                .tempdir()?,
+            postgres: PostgresDatabase::create().await,
+        })
+    }
+
+    /// Whether there is a PostgreSQL.
+    pub(crate) fn has_postgres(&self) -> bool {
+        self.postgres.is_some()
+    }
+
+    /// A factory on each database.
+    pub(crate) async fn factories(&self, keys: &Keys) -> Result<Vec<Factory>, Problem> {
+        let folder = self.folder.path();
+        let sqlite = format!("sqlite:{}", folder.join("factory.db").display());
+        let mut factories = vec![Factory::start("SQLite", &sqlite, folder, keys).await?];
+        if let Some(postgres) = &self.postgres {
+            factories.push(Factory::start("PostgreSQL", postgres.url(), folder, keys).await?);
+        }
+        Ok(factories)
+    }
+
+    /// The server's version and whether it waits for the disk, which decides what PlaceOrder costs there.
+    pub(crate) async fn server(&self) -> Result<Option<String>, Problem> {
+        let Some(postgres) = &self.postgres else {
+            return Ok(None);
+        };
+        let mut connection = sqlx::PgConnection::connect(postgres.url()).await?;
+        let said: String = sqlx::query_scalar(
+            "SELECT 'PostgreSQL ' || current_setting('server_version') || ', fsync ' || current_setting('fsync') \
+             || ', synchronous_commit ' || current_setting('synchronous_commit')",
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        connection.close().await?;
+        Ok(Some(said))
+    }
+
+    /// Removes both, whoever still uses them.
+    pub(crate) async fn strike(self) -> Result<(), Problem> {
+        if let Some(postgres) = self.postgres {
+            postgres.remove().await;
+        }
+        self.folder.close()?;
+        Ok(())
+    }
+}
