@@ -26,6 +26,8 @@ pub struct FieldViolation {
 /// Bad fields that an answer names at most: its details travel in a header, and clients take
 /// 8 to 16 KiB of those.
 const MOST_FIELDS: usize = 16;
+/// Bytes of one text in an answer at most, for the same reason.
+const LONGEST_TEXT: usize = 200;
 
 /// Why a request could not be done.
 ///
@@ -198,10 +200,10 @@ impl From<Fault> for Status {
             description,
         } in fields.into_iter().take(MOST_FIELDS)
         {
-            details = details.field(field, reason.as_str(), description);
+            details = details.field(short(&field), reason.as_str(), short(&description));
         }
         for (key, value) in metadata {
-            details = details.metadata(key, value);
+            details = details.metadata(key, short(&value));
         }
         if code == Code::Internal
             && let Some(context) = crate::context::RequestContext::current()
@@ -212,8 +214,12 @@ impl From<Fault> for Status {
         if let Some(delay) = retry_after {
             details = details.retry_after(delay);
         }
-        millgate_guard::status(code, reason.as_str(), message, details)
+        millgate_guard::status(code, reason.as_str(), short(&message), details)
     }
+}
+
+fn short(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST_TEXT)]
 }
 
 /// An error and what caused it, on one line.
@@ -226,4 +232,62 @@ pub(crate) fn chain(error: &(dyn StdError + Send + Sync + 'static)) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_caller_reads_reason_fields_metadata_and_when_to_retry() {
+        let fault = Fault::field("email", "is no address")
+            .with_metadata("limit", 3)
+            .with_retry_after(Duration::from_secs(2));
+        let status = Status::from(fault);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let info = status.get_details_error_info().expect("an ErrorInfo");
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("FIELD_INVALID", "millgate")
+        );
+        assert_eq!(info.metadata["limit"], "3");
+        let bad = status.get_details_bad_request().expect("a BadRequest");
+        assert_eq!(bad.field_violations[0].field, "email");
+        assert_eq!(bad.field_violations[0].reason, "FIELD_INVALID");
+        let retry = status.get_details_retry_info().expect("a RetryInfo");
+        assert_eq!(retry.retry_delay, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn the_cause_is_for_the_log_alone() {
+        let cause = std::io::Error::other("password=hunter2");
+        for fault in [
+            Fault::internal("hunter2").with_source(cause),
+            Fault::new(Reason::StoreUnavailable, "try again").with_source("hunter2"),
+        ] {
+            let status = Status::from(fault);
+            assert!(!format!("{status:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn an_answer_fits_into_a_header_however_much_was_wrong() {
+        let violations = (0..1000)
+            .map(|number| FieldViolation {
+                field: format!("lines[{number}].{}", "ż".repeat(10_000)),
+                reason: Reason::FieldInvalid,
+                description: "ż".repeat(10_000),
+            })
+            .collect();
+        let fault = Fault::fields(Reason::FieldInvalid, violations);
+        let status = Status::from(fault.with_metadata("much", "x".repeat(10_000)));
+        assert!(
+            status.details().len() < 8 * 1024,
+            "{}",
+            status.details().len()
+        );
+        assert!(status.message().len() <= LONGEST_TEXT);
+    }
 }

@@ -104,6 +104,51 @@ async fn many_writers_at_once_all_get_through() {
 }
 
 #[tokio::test]
+async fn two_processes_that_read_before_they_write_do_not_lose_an_update() {
+    let (url, _folder) = millgate_platform::testing::sqlite_url();
+    let url = url.into();
+    let one = Database::open(&url, &MIGRATIONS, &Default::default())
+        .await
+        .expect("open");
+    let other = Database::open(&url, &MIGRATIONS, &Default::default())
+        .await
+        .expect("open");
+    on_write!(one, |c| sqlx::query(
+        "INSERT INTO things (name) VALUES ('a')"
+    )
+    .execute(c)
+    .await
+    .affected())
+    .expect("inserted");
+    let add = async |db: Database| {
+        for _ in 0..20 {
+            let mut tx = db.begin().await?;
+            let (amount,): (i64,) = on_tx!(tx, |c| sqlx::query_as("SELECT amount FROM things")
+                .fetch_one(c)
+                .await)?;
+            tokio::task::yield_now().await;
+            on_tx!(tx, |c| sqlx::query("UPDATE things SET amount = $1")
+                .bind(amount + 1)
+                .execute(c)
+                .await
+                .affected())?;
+            tx.commit().await?;
+        }
+        Ok::<_, Fault>(())
+    };
+    let (first, second) = tokio::join!(add(one.clone()), add(other.clone()));
+    first.expect("no lock is missed half-way");
+    second.expect("no lock is missed half-way");
+    let (amount,): (i64,) = on!(one, |c| sqlx::query_as("SELECT amount FROM things")
+        .fetch_one(c)
+        .await)
+    .expect("a row");
+    assert_eq!(amount, 40);
+    one.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
 async fn a_body_for_reading_cannot_write_on_sqlite() {
     on_sqlite(&MIGRATIONS, |db| async move {
         let written = on!(db, |c| sqlx::query(INSERT)
