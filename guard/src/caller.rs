@@ -83,7 +83,8 @@ impl Caller {
         &self.0.claims.token_id
     }
 
-    /// When the token ends, in seconds since the Unix epoch: a long stream ends then too.
+    /// When the token ends, in seconds since the Unix epoch. The guard looks when a call begins:
+    /// whoever serves a long stream ends it then.
     #[must_use]
     pub fn expires_at(&self) -> i64 {
         self.0.claims.expires_at

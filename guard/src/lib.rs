@@ -2,8 +2,9 @@
 //!
 //! Two pieces stand before every service of a server. The [`RuleLayer`] looks up who may call the
 //! method (the access rule in its proto) and puts it into the request's extensions; the
-//! [`GuardInterceptor`] verifies the token against the key ring and enforces the rule. A handler
-//! then takes [`Admitted`] or [`Anyone`], which do not exist unless the guard has run.
+//! [`GuardInterceptor`] verifies the token against the key ring and enforces the rule.
+//! [`Guard::layer`] is both. A handler then takes [`Admitted`] or [`Anyone`], which do not exist
+//! unless the guard has run.
 //!
 //! On the way of a request everything is synchronous, in memory, and total: no bytes that a caller
 //! can send make it panic, block or answer INTERNAL.

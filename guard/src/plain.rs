@@ -11,7 +11,8 @@ use crate::revocations::{NoRevocations, Revocations};
 use crate::rules::{Access, Rule};
 use crate::verify::Verifier;
 
-/// An interceptor with one rule for whatever stands behind it.
+/// An interceptor with one rule for whatever stands behind it. It sees no path, verb or content
+/// type, so it refuses none; that is the part of the [`crate::RuleLayer`].
 ///
 /// ```no_run
 /// # fn mount(verifier: std::sync::Arc<millgate_guard::Verifier>) {

@@ -29,13 +29,24 @@ const SYNC: &str = "/test.desk.v1.DeskService/Sync";
 const FORGOTTEN: &str = "/test.desk.v1.DeskService/Forgotten";
 
 /// What nobody serves, or serves without having said so.
-const UNSERVED: [&str; 6] = [
+const UNSERVED: [&str; 16] = [
     "/test.desk.v1.DeskService/Unknown",
     "/test.desk.v1.Unknown/Read",
     "/test.desk.v1.CellarService/Open",
     "/test.desk.v1.AtticService/Read",
     "/",
     "/test.desk.v1.DeskService/Read/",
+    // Other spellings of what is open or served.
+    "/test.desk.v1.DeskService/%52ead",
+    "/test.desk.v1.DeskService/Read%00",
+    "/test.desk.v1.DeskService/Read;x",
+    "/test.desk.v1.DeskService/read",
+    "/TEST.desk.v1.DeskService/Read",
+    "//test.desk.v1.DeskService/Read",
+    "/test.desk.v1.DeskService//Read",
+    "/test.desk.v1.DeskService/Read/../Write",
+    "/test.desk.v1.DeskService%2FRead",
+    "/grpc.health.v1.Health/../test.desk.v1.DeskService/Write",
 ];
 
 #[tokio::test]
@@ -179,6 +190,31 @@ async fn two_authorization_entries_are_refused_even_if_both_are_good() {
         joined.refused_by(&desk).await,
         unauthenticated("TOKEN_INVALID")
     );
+}
+
+/// A good token anywhere but in its one entry is none.
+#[tokio::test]
+async fn a_token_in_another_place_is_missing() {
+    let desk = Desk::start().await;
+    let admin = desk.issuer.user(7, "admin").bearer();
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &admin);
+    for call in [
+        call(WRITE).trailer("authorization", &admin),
+        call(WRITE).header("authorization-bin", encoded),
+        call(WRITE).header("proxy-authorization", &admin),
+        call(WRITE).header("x-authorization", &admin),
+        call(WRITE).header("cookie", format!("authorization={admin}")),
+        call(WRITE).header("access_token", &admin),
+    ] {
+        assert_eq!(
+            call.refused_by(&desk).await,
+            unauthenticated("TOKEN_MISSING")
+        );
+    }
+    // Nor does it speak for somebody else's.
+    let customer = desk.issuer.user(8, "customer").bearer();
+    let both = call(WRITE).with(customer).trailer("authorization", &admin);
+    assert_eq!(both.to(&desk).await.unwrap(), "user:8");
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ pub(crate) struct Call<'a> {
     path: &'a str,
     pub(crate) content_type: &'a str,
     authorization: Vec<String>,
+    headers: Vec<(&'a str, String)>,
+    trailers: http::HeaderMap,
 }
 
 pub(crate) fn call(path: &str) -> Call<'_> {
@@ -22,12 +24,24 @@ pub(crate) fn call(path: &str) -> Call<'_> {
         path,
         content_type: "application/grpc",
         authorization: Vec::new(),
+        headers: Vec::new(),
+        trailers: http::HeaderMap::new(),
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     pub(crate) fn with(mut self, authorization: impl Into<String>) -> Self {
         self.authorization.push(authorization.into());
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &'a str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn trailer(mut self, name: &'static str, value: &str) -> Self {
+        self.trailers.append(name, value.parse().unwrap());
         self
     }
 
@@ -44,13 +58,18 @@ impl Call<'_> {
         for authorization in &self.authorization {
             request = request.header("authorization", authorization);
         }
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
         let note = Note {
             text: "hello".to_owned(),
         };
         let message = prost::Message::encode_to_vec(&note);
         let mut frame = vec![0, 0, 0, 0, u8::try_from(message.len()).unwrap()];
         frame.extend(message);
-        let request = request.body(Full::new(bytes(frame))).unwrap();
+        let trailers = (!self.trailers.is_empty()).then(|| Ok(self.trailers.clone()));
+        let body = Full::new(bytes(frame)).with_trailers(std::future::ready(trailers));
+        let request = request.body(body).unwrap();
         let response = client.request(request).await.unwrap();
         if let Some(status) = Status::from_header_map(response.headers())
             && status.code() != Code::Ok
