@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -22,6 +23,20 @@ pub struct Circumstances<'a> {
     pub scope: &'a str,
     /// The methods that the path knows.
     pub allowed: &'a [String],
+}
+
+/// The body, in the order in which people read it.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Told<'a>,
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    code: u16,
+    status: &'static str,
+    message: &'a str,
+    details: Vec<Value>,
 }
 
 impl Problem {
@@ -110,13 +125,17 @@ impl Problem {
     /// The whole answer.
     pub fn into_response(self, circumstances: &Circumstances<'_>) -> Response<Full<Bytes>> {
         let status = self.http_status(circumstances);
-        let body = json!({ "error": {
-            "code": status.as_u16(),
-            "status": name_of(self.code),
-            "message": self.message,
-            "details": self.details(),
-        }});
-        let mut response = Response::new(Full::from(body.to_string()));
+        let body = Body {
+            error: Told {
+                code: status.as_u16(),
+                status: name_of(self.code),
+                message: &self.message,
+                details: self.details(),
+            },
+        };
+        // It has no map with keys of its own, the only thing that could fail here.
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = Response::new(Full::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -30,7 +30,7 @@ static API: LazyLock<Api> = LazyLock::new(|| {
 });
 
 /// The message that a request makes, or why it makes none.
-fn message(method: &str, target: &str, body: &str) -> Result<DynamicMessage, Problem> {
+pub(crate) fn message(method: &str, target: &str, body: &str) -> Result<DynamicMessage, Problem> {
     let method: Method = method.parse().unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let Found::Route { target, values, .. } = API.router.find(&method, path) else {
