@@ -78,7 +78,7 @@ async fn serve(config: Config, logs: &LogArgs) -> Result<(), StartError> {
     let failed = |error: std::io::Error| StartError::new("FACTORY_LISTEN", error.to_string());
     let shutdown = shutdown_signal().map_err(failed)?;
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-    let prepared = prepare(config, Ambient::system()).await?;
+    let prepared = prepare(config, Ambient::default()).await?;
     prepared
         .serve(listener, shutdown)
         .await

@@ -48,9 +48,9 @@ pub struct Ambient {
     pub entropy: SharedEntropy,
 }
 
-impl Ambient {
+impl Default for Ambient {
     /// The operating system's.
-    pub fn system() -> Self {
+    fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),

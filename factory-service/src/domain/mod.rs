@@ -1,6 +1,7 @@
 //! The rules of the factory: parsed values, state machines, who sees what. No tonic, no SQL.
 
 pub(crate) mod access;
+pub(crate) mod contact;
 pub(crate) mod customer;
 pub(crate) mod money;
 pub(crate) mod name;

@@ -50,9 +50,15 @@ fn parse(
     }
 }
 
+/// A letter or digit of any script that can be seen: the Hangul fillers, which Unicode counts among the letters, show
+/// nothing, and two different addresses would look the same.
+pub(crate) fn is_letter_or_digit(c: char) -> bool {
+    c.is_alphanumeric() && !matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
+}
+
 /// The form in which texts are compared without regard to case.
 pub(crate) fn canonical(text: &str) -> String {
-    text.to_lowercase()
+    text.to_lowercase().nfc().collect()
 }
 
 /// What begins with a text, as a range that an index can answer: `from <= x and x < to`.

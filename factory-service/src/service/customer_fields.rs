@@ -5,7 +5,8 @@ use millgate_platform::{Fault, FieldFault, Fields, Mask, Reason};
 
 use super::convert::{id, not_writable};
 use crate::domain::access::Sight;
-use crate::domain::customer::{Customer, CustomerFields, Email, MAX_ADDRESS, MAX_NOTES, Phone};
+use crate::domain::contact::{Email, Phone};
+use crate::domain::customer::{Customer, CustomerFields, MAX_ADDRESS, MAX_NOTES};
 use crate::domain::name::{Name, NameFields};
 use crate::domain::text;
 use crate::registration::Asked;

@@ -3,7 +3,7 @@
 use millgate_platform::database::{Tx, violated};
 use millgate_platform::{Fault, FieldFault, Fields, Reason, on_tx};
 
-use crate::domain::customer::Email;
+use crate::domain::contact::Email;
 
 const TAKE: &str = "INSERT INTO customer_emails (email_canonical, customer_id, registration_id) VALUES ($1, $2, $3)";
 const CHANGE: &str = "UPDATE customer_emails SET email_canonical = $2 WHERE customer_id = $1";

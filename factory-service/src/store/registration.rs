@@ -5,7 +5,8 @@ use millgate_platform::{Database, Fault, on, on_tx, on_write};
 use sqlx::AssertSqlSafe;
 
 use super::{FOR_CHANGE, bad_row, on_postgres};
-use crate::domain::customer::{CustomerFields, Email, Phone};
+use crate::domain::contact::{Email, Phone};
+use crate::domain::customer::CustomerFields;
 use crate::domain::name::Name;
 use crate::domain::registration::RegistrationState;
 

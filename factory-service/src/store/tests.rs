@@ -8,7 +8,8 @@ use sqlx::AssertSqlSafe;
 
 use super::{MIGRATIONS, customer, email, login, placing, product, registration};
 use crate::domain::access::{Actor, Owner, Sight};
-use crate::domain::customer::{CustomerFields, Email, Phone};
+use crate::domain::contact::{Email, Phone};
+use crate::domain::customer::CustomerFields;
 use crate::domain::money::{Currency, Money};
 use crate::domain::name::Name;
 use crate::domain::placement::{Line, Placement, WantedLines};

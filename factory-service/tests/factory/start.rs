@@ -48,7 +48,7 @@ impl Settings {
             .flat_map(|(flag, value)| [*flag, value.as_str()])
             .collect();
         match config(&flags) {
-            Ok(config) => match prepare(config, Ambient::system()).await {
+            Ok(config) => match prepare(config, Ambient::default()).await {
                 Ok(_) => String::new(),
                 Err(error) => error.to_string(),
             },
