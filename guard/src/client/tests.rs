@@ -240,3 +240,16 @@ async fn an_auth_service_that_hangs_holds_up_one_caller_a_second() {
     );
     assert_eq!(asked.load(Ordering::SeqCst), 3);
 }
+
+/// Between looking at the token and having the flight, somebody else may have renewed it.
+#[tokio::test]
+async fn a_renewal_is_begun_once_and_only_when_it_is_due() {
+    let (_auth, clock, source) = desk();
+    token(&source).await.unwrap();
+    assert!(!source.begin_renewal());
+    clock.advance(Duration::from_secs(600));
+    assert!(source.begin_renewal());
+    assert!(!source.begin_renewal());
+    clock.advance(Duration::from_secs(1));
+    assert!(source.begin_renewal());
+}

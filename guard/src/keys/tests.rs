@@ -70,6 +70,12 @@ fn weak_and_empty_keys_are_refused() {
     assert!(weak(
         &URL_SAFE_NO_PAD.encode("aaaabbbbccccddddaaaabbbbccccdddd")
     ));
+    let of_different = |count: u8| {
+        let bytes: Vec<u8> = (0..32).map(|n| n % count).collect();
+        URL_SAFE_NO_PAD.encode(bytes)
+    };
+    assert!(weak(&of_different(9)));
+    assert!(!weak(&of_different(10)));
     assert!(matches!(
         ring(&[key("a", "active", &secret(1, 1025))]),
         Err(KeyRingError::TooLong(_))
