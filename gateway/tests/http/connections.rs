@@ -87,6 +87,19 @@ async fn a_client_that_sends_all_before_it_reads_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_first_is_refused_without_its_body() {
+    let gate = Gate::before(&Double::empty()).await;
+    let started = Instant::now();
+    let head = "POST /v1/products HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4000000\r\n\r\n";
+    let answer = raw(&gate, head.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(
+        started.elapsed() < Duration::from_millis(900),
+        "nobody waits for it"
+    );
+}
+
+#[tokio::test]
 async fn requests_that_are_read_in_two_ways_are_refused() {
     let double = Double::empty();
     let gate = hasty(&double).await;

@@ -1,10 +1,11 @@
 //! Behind the gateway stands the real guard: what it refuses is refused over HTTP in the pinned order.
 
 use crate::support::{Double, Gate, config, pool};
+use gateway::Config;
 use millgate_contract::DESCRIPTORS;
 use millgate_guard::testing::Issuer;
 use millgate_guard::{Guard, Rules, SystemClock};
-use millgate_platform::Server;
+use millgate_platform::{Server, TlsArgs};
 use prost_reflect::DynamicMessage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,12 +23,18 @@ const SERVICES: &[&str] = &[
 
 struct Guarded {
     gate: Gate,
+    settings: Config,
     issuer: Issuer,
     handled: Arc<AtomicUsize>,
 }
 
 impl Guarded {
     async fn start() -> Self {
+        Self::over(None).await
+    }
+
+    /// Over TLS with this certificate, or in plain text.
+    async fn over(tls: Option<TlsArgs>) -> Self {
         let issuer = Issuer::new(Arc::new(SystemClock));
         let handled = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&handled);
@@ -54,9 +61,19 @@ impl Guarded {
         server.reflection = false;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let mut settings = config(address);
+        if let Some(tls) = tls {
+            server.tls = tls.server(&["h2"]).unwrap();
+            settings.auth_endpoint = format!("https://localhost:{}", address.port());
+            settings
+                .factory_endpoint
+                .clone_from(&settings.auth_endpoint);
+            settings.client_tls.client_tls_ca = tls.tls_cert;
+        }
         tokio::spawn(server.serve(listener, futures::future::pending()));
         Self {
-            gate: Gate::with(config(address)).await,
+            gate: Gate::with(settings.clone()).await,
+            settings,
             issuer,
             handled,
         }
@@ -162,4 +179,46 @@ async fn the_gateway_is_ready_when_its_services_are() {
     gateway::healthcheck(&endpoint, None, std::time::Duration::from_secs(3))
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn the_services_are_reached_over_tls_and_only_with_the_right_certificate() {
+    let certificate = |folder: &std::path::Path, name: &str| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let paths = (
+            folder.join(format!("{name}.pem")),
+            folder.join(format!("{name}.key")),
+        );
+        std::fs::write(&paths.0, made.cert.pem()).unwrap();
+        std::fs::write(&paths.1, made.signing_key.serialize_pem()).unwrap();
+        paths
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = certificate(folder.path(), "service");
+    let tls = TlsArgs {
+        tls_cert: Some(cert),
+        tls_key: Some(key),
+        ..TlsArgs::default()
+    };
+    let guarded = Guarded::over(Some(tls)).await;
+    let token = guarded.issuer.user(1, "user").bearer();
+    let answered = guarded
+        .gate
+        .request("GET", "/v1/me")
+        .header("authorization", &token)
+        .send()
+        .await;
+    assert_eq!(answered.status.as_u16(), 200, "{answered:?}");
+
+    // The same service, and a gateway that expects another one's certificate.
+    let (other, _) = certificate(folder.path(), "other");
+    let mut settings = guarded.settings.clone();
+    settings.client_tls.client_tls_ca = Some(other);
+    let gate = Gate::with(settings).await;
+    let refused = gate
+        .request("GET", "/v1/me")
+        .header("authorization", &token)
+        .send()
+        .await;
+    refused.expect(503, "UPSTREAM_UNAVAILABLE");
 }

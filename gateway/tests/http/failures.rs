@@ -1,0 +1,144 @@
+//! A service that is down, slow, silent or of another make: the gateway tells what is so, and nothing of the inside.
+
+use crate::support::{Double, Gate, config, nobody};
+use gateway::LimitArgs;
+use std::time::Duration;
+use tonic::{Code, Status};
+
+/// A gate before a service that always refuses so.
+async fn refusing(status: impl Fn() -> Status + Send + Sync + 'static) -> Gate {
+    Gate::before(&Double::refusing(status)).await
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_is_503_and_told_as_such() {
+    let gate = Gate::with(config(nobody().await)).await;
+    let answered = gate.signed("GET", "/v1/me").send().await;
+    answered.expect(503, "UPSTREAM_UNAVAILABLE");
+    assert_eq!(answered.header("retry-after"), "1");
+    assert!(
+        !answered.json().to_string().contains("127.0.0.1"),
+        "nothing of the inside is told"
+    );
+    let answered = gate.request("GET", "/readyz").send().await;
+    assert_eq!(answered.status.as_u16(), 503);
+    assert_eq!(
+        answered.json()["services"]["millgate.auth.v1"],
+        "NOT_SERVING"
+    );
+    assert_eq!(
+        gate.request("GET", "/healthz").send().await.status.as_u16(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_is_slow_is_504_in_time() {
+    let double = Double::slowly(|_| Box::pin(futures::future::pending()));
+    let gate = Gate::before(&double).await;
+    let started = std::time::Instant::now();
+    let answered = gate
+        .signed("GET", "/v1/me")
+        .header("grpc-timeout", "200m")
+        .send()
+        .await;
+    answered.expect(504, "DEADLINE");
+    assert!(started.elapsed() < Duration::from_secs(2));
+    assert_eq!(double.only().header("grpc-timeout"), Some("200m"));
+    gate.signed("GET", "/v1/me")
+        .header("grpc-timeout", "0m")
+        .send()
+        .await
+        .expect(504, "DEADLINE");
+    gate.signed("GET", "/v1/me")
+        .header("grpc-timeout", "soon")
+        .send()
+        .await
+        .expect(400, "FIELD_INVALID");
+}
+
+#[tokio::test]
+async fn a_service_that_goes_away_or_never_speaks_is_told_as_such() {
+    use tokio::io::AsyncReadExt as _;
+    // One closes every connection as soon as a call is on it, one takes connections and is silent.
+    for (closes, status, reason) in [
+        (true, 503, "UPSTREAM_UNAVAILABLE"),
+        (false, 504, "DEADLINE"),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if closes {
+                    let _ = stream.read(&mut [0; 1024]).await;
+                } else {
+                    held.push(stream);
+                }
+            }
+        });
+        let gate = Gate::with(config(address)).await;
+        let request = gate.signed("GET", "/v1/me").header("grpc-timeout", "500m");
+        request.send().await.expect(status, reason);
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_of_a_client_cannot_be_longer_than_the_gateways() {
+    let double = Double::empty();
+    let upstream = Gate::before(&double).await;
+    upstream
+        .signed("GET", "/v1/me")
+        .header("grpc-timeout", "1H")
+        .send()
+        .await;
+    assert_eq!(double.only().header("grpc-timeout"), Some("10000m"));
+    let limits = LimitArgs {
+        deadline: Duration::from_millis(100),
+        ..LimitArgs::default()
+    };
+    let config = gateway::Config {
+        limits,
+        ..config(nobody().await)
+    };
+    let gate = Gate::with(config).await;
+    let answered = gate.signed("GET", "/v1/me").send().await;
+    assert!(
+        matches!(answered.status.as_u16(), 503 | 504),
+        "{answered:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_fails_without_saying_how_tells_nothing() {
+    for status in [Code::Internal, Code::Unknown, Code::DataLoss] {
+        let gate = refusing(move || Status::new(status, "password of the database: x")).await;
+        let answered = gate.signed("GET", "/v1/me").send().await;
+        answered.expect(500, "INTERNAL");
+        assert!(!answered.json().to_string().contains("database"));
+    }
+    let gate = Gate::before(&Double::answering(|_| Ok(vec![0xff, 0xff]))).await;
+    gate.signed("GET", "/v1/me")
+        .send()
+        .await
+        .expect(500, "INTERNAL");
+}
+
+#[tokio::test]
+async fn a_service_of_another_make_is_told_by_its_code() {
+    let cases = [
+        (Code::NotFound, 404, "NOT_FOUND"),
+        (Code::Unimplemented, 501, "UNIMPLEMENTED"),
+        (Code::OutOfRange, 400, "OUT_OF_RANGE"),
+        (Code::Unavailable, 503, "UNAVAILABLE"),
+        (Code::Cancelled, 504, "DEADLINE"),
+        (Code::DeadlineExceeded, 504, "DEADLINE"),
+    ];
+    for (code, status, reason) in cases {
+        let gate = refusing(move || Status::new(code, "so")).await;
+        gate.signed("GET", "/v1/me")
+            .send()
+            .await
+            .expect(status, reason);
+    }
+}
