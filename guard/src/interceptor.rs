@@ -133,58 +133,78 @@ pub(crate) fn authorize(rule: &Rule, caller: &Caller, now: i64) -> Result<(), St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admitted::{Admitted, Anyone};
     use crate::guard::Guard;
     use crate::rules::Rules;
     use crate::testing::{Issuer, ManualClock};
 
-    /// The one way in which evidence could travel is a process that hands extensions on.
-    #[test]
-    fn a_public_method_has_no_caller_even_if_one_was_handed_on() {
-        let issuer = Issuer::new(ManualClock::shared(1_790_000_000_000_000));
-        let admin = Caller::new(issuer.user(7, "admin").claims().clone()).unwrap();
-        let mut request = Request::new(());
-        request.extensions_mut().insert(admin);
-        request.extensions_mut().insert(Route::Public);
-        let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
-        let passed = interceptor.call(request).unwrap();
-        assert!(passed.extensions().get::<Caller>().is_none());
-        assert!(matches!(
-            passed.extensions().get::<Pass>(),
-            Some(Pass::Public)
-        ));
-    }
-
-    #[test]
-    fn an_admitted_request_does_not_pass_for_a_public_one() {
-        let issuer = Issuer::new(ManualClock::shared(1_790_000_000_000_000));
+    /// A request with an admin's token, whose method has this route.
+    fn request(issuer: &Issuer, route: Route) -> Request<()> {
         let bearer = issuer.user(7, "admin").bearer();
-        let rule = Rule {
-            access: crate::rules::Access::Token,
-            scope: None,
-            fresh_within: None,
-            principal: None,
-        };
         let mut request = Request::new(());
         request
             .metadata_mut()
             .insert("authorization", bearer.parse().unwrap());
-        request.extensions_mut().insert(Pass::Public);
+        request.extensions_mut().insert(route);
         request
-            .extensions_mut()
-            .insert(Route::Ruled(Arc::new(rule)));
+    }
+
+    fn issuer() -> Issuer {
+        Issuer::new(ManualClock::shared(1_790_000_000_000_000))
+    }
+
+    fn pass(issuer: &Issuer, request: Request<()>) -> Request<()> {
         let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
-        let admitted = interceptor.call(request).unwrap();
-        assert!(matches!(
-            admitted.extensions().get::<Pass>(),
-            Some(Pass::Admitted(_))
-        ));
+        interceptor.call(request).unwrap()
+    }
+
+    fn ruled() -> Route {
+        Route::Ruled(Arc::new(Rule {
+            access: crate::rules::Access::Token,
+            scope: None,
+            fresh_within: None,
+            principal: None,
+        }))
+    }
+
+    /// The one way in which evidence could travel is a process that hands extensions on.
+    #[test]
+    fn a_public_method_has_no_caller_even_if_one_was_handed_on() {
+        let issuer = issuer();
+        let admin = Caller::new(issuer.user(7, "admin").claims().clone()).unwrap();
+        let handed_on = || {
+            let mut request = request(&issuer, Route::Public);
+            request.extensions_mut().insert(admin.clone());
+            request
+                .extensions_mut()
+                .insert(Pass::Admitted(admin.clone()));
+            pass(&issuer, request)
+        };
+        assert!(handed_on().extensions().get::<Caller>().is_none());
+        assert!(Admitted::of(handed_on()).is_err());
+        let anyone = Anyone::of(handed_on()).unwrap();
+        // What was taken once is not there a second time.
+        let again = Request::from_parts(anyone.metadata, anyone.extensions, ());
+        assert!(Anyone::of(again).is_err());
+    }
+
+    #[test]
+    fn an_admitted_request_does_not_pass_for_a_public_one() {
+        let issuer = issuer();
+        let handed_on = || {
+            let mut request = request(&issuer, ruled());
+            request.extensions_mut().insert(Pass::Public);
+            pass(&issuer, request)
+        };
+        assert!(Anyone::of(handed_on()).is_err());
+        assert!(Admitted::of(handed_on()).is_ok());
         // The next hop must look up its own rule.
-        assert!(admitted.extensions().get::<Route>().is_none());
+        assert!(handed_on().extensions().get::<Route>().is_none());
     }
 
     #[test]
     fn the_credential_is_hidden_from_whatever_prints_the_request() {
-        let issuer = Issuer::new(ManualClock::shared(1_790_000_000_000_000));
+        let issuer = issuer();
         let token = issuer.user(7, "admin").token();
         let bearer: tonic::metadata::MetadataValue<_> = format!("Bearer {token}").parse().unwrap();
         let mut request = Request::new(());
@@ -194,8 +214,7 @@ mod tests {
         request.metadata_mut().append("authorization", bearer);
         request.extensions_mut().insert(Route::Public);
         assert!(format!("{request:?}").contains(&token));
-        let mut interceptor = Guard::new(issuer.verifier(), Rules::default()).interceptor();
-        let passed = interceptor.call(request).unwrap();
+        let passed = pass(&issuer, request);
         assert!(!format!("{passed:?}").contains(&token));
     }
 }

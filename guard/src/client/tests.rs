@@ -253,3 +253,24 @@ async fn a_renewal_is_begun_once_and_only_when_it_is_due() {
     clock.advance(Duration::from_secs(1));
     assert!(source.begin_renewal());
 }
+
+#[tokio::test]
+async fn after_a_renewal_that_failed_late_the_next_one_waits_too() {
+    let clock = ManualClock::shared(0);
+    let takes = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let source = slow(&clock, takes.clone(), move || {
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(900),
+            _ => Err(Status::deadline_exceeded("")),
+        }
+    });
+    token(&source).await.unwrap();
+    clock.advance(Duration::from_secs(700));
+    takes.store(30, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(token(&source).await.unwrap(), "token");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
