@@ -8,7 +8,7 @@ use clap::Parser;
 use millgate_guard::{Expectations, Scopes};
 use millgate_platform::config::duration;
 use millgate_platform::{
-    DatabaseOptions, KeyArgs, LimitArgs, ProxyArgs, StartError, TlsArgs, secret_arg,
+    DatabaseOptions, KeyArgs, LimitArgs, MetricsArgs, ProxyArgs, StartError, TlsArgs, secret_arg,
 };
 use secrecy::SecretString;
 
@@ -135,6 +135,10 @@ pub struct Config {
     /// The limits of the server.
     #[command(flatten)]
     pub limits: LimitArgs,
+
+    /// Where its numbers can be read.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 
     /// TLS of the listener.
     #[command(flatten)]

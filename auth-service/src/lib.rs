@@ -20,5 +20,6 @@ mod tokens;
 mod wire;
 
 pub use config::{AdminPassword, Config, DatabaseUrl, FactorySecret};
-pub use start::{Ambient, Prepared, prepare};
+pub use millgate_platform::Ambient;
+pub use start::{Prepared, prepare};
 pub use store::MIGRATIONS;

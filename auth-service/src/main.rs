@@ -1,12 +1,17 @@
 //! `auth-service` serves; `auth-service healthcheck` asks a running one whether it is well.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use auth_service::{Ambient, Config, prepare};
 use clap::Parser;
-use millgate_platform::{ClientTlsArgs, LogArgs, healthcheck, shutdown_signal, telemetry};
+use millgate_platform::{
+    ClientTlsArgs, LogArgs, healthcheck, reachable, shutdown_signal, telemetry,
+};
 use tokio::net::TcpListener;
+
+const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The auth service of Millgate: accounts, logins, tokens.
 #[derive(Parser)]
@@ -22,16 +27,11 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Asks a running auth service whether it serves; exits with 0 when it does.
+    /// Asks a running auth service whether it is ready; the exit status says so.
     Healthcheck {
-        /// Where it listens.
-        #[arg(
-            long,
-            env = "AUTH_ENDPOINT",
-            default_value = "http://127.0.0.1:50051",
-            value_name = "URL"
-        )]
-        endpoint: String,
+        /// Where it is; the address that it listens on when not said.
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
         #[command(flatten)]
         tls: ClientTlsArgs,
     },
@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
         log,
     } = Cli::parse();
     let done = match command {
-        Some(Command::Healthcheck { endpoint, tls }) => ask(&endpoint, &tls).await,
+        Some(Command::Healthcheck { endpoint, tls }) => ask(endpoint, config.listen, &tls).await,
         None => serve(config, &log).await,
     };
     match done {
@@ -72,6 +72,13 @@ async fn serve(config: Config, log: &LogArgs) -> Result<(), Failure> {
     Ok(prepared.serve(listener, shutdown).await?)
 }
 
-async fn ask(endpoint: &str, tls: &ClientTlsArgs) -> Result<(), Failure> {
-    Ok(healthcheck(endpoint, tls.client()?.as_ref(), Duration::from_secs(5)).await?)
+async fn ask(
+    endpoint: Option<String>,
+    listen: SocketAddr,
+    tls: &ClientTlsArgs,
+) -> Result<(), Failure> {
+    let tls = tls.client()?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let endpoint = endpoint.unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)));
+    Ok(healthcheck(&endpoint, tls.as_ref(), HEALTHCHECK_TIMEOUT).await?)
 }

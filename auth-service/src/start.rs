@@ -1,19 +1,17 @@
 //! From settings to a service that can be served.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use millgate_contract::DESCRIPTORS;
-use millgate_guard::{Guard, KeyRing, Rules, SharedRing, Verifier};
+use millgate_guard::{Guard, Rules, SharedRing, Verifier};
 use millgate_platform::{
-    Database, Idempotency, KeyArgs, PageKey, Probe, ServeError, Server, ServiceSecrets,
-    SharedClock, SharedEntropy, StartError, SystemClock, SystemEntropy,
+    Ambient, Database, Idempotency, PageKey, Probe, ServeError, Server, ServiceSecrets,
+    SharedEntropy, StartError,
 };
 use ring::hmac;
-use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::app::App;
 use crate::config::{Checked, Config};
@@ -24,37 +22,14 @@ use crate::{provision, service, store, sweep};
 
 /// Where the accounts are when nobody says otherwise: in the folder that the service was started in.
 const DEFAULT_DATABASE: &str = "sqlite:auth.db";
-/// How often the key file is looked at.
-const KEY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Time and randomness, passed in so that a test can hold both.
-#[derive(Clone)]
-pub struct Ambient {
-    /// The time.
-    pub clock: SharedClock,
-    /// Randomness for keys, tokens and ids.
-    pub entropy: SharedEntropy,
-}
-
-impl Default for Ambient {
-    /// Those of the operating system.
-    fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        }
-    }
-}
 
 /// The service, ready to serve: the database is migrated, the keys are loaded, the first accounts are there.
 pub struct Prepared {
     app: Arc<App>,
     server: Server,
-    key_watch: Option<Watch>,
+    background: JoinSet<()>,
     admin_created: Option<String>,
 }
-
-type Watch = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Opens and migrates the database, loads the keys, makes the first administrator and the factory's service account.
 ///
@@ -66,15 +41,22 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         config.admin_password.resolve()?,
         config.factory_client_secret.resolve()?,
     );
-    let (ring, key_watch) = keys(&config.keys)?;
+    let mut background = JoinSet::new();
+    let (ring, watch) = config.keys.ring()?;
+    if let Some(watch) = watch {
+        background.spawn(watch);
+    }
     let app = Arc::new(app(&config, &checked, &ring, &ambient).await?);
     let admin_created = provision::first_admin(&app, &checked, admin_password).await?;
     provision::factory_account(&app, &checked, factory_secret).await?;
+    background.spawn(sweep::run(app.clone()));
+    let mut server = server(&config, &app, ambient.entropy)?;
+    server.metrics = config.metrics.start(&mut background).await?;
     Ok(Prepared {
-        server: server(&config, &app, ambient.entropy)?,
+        server,
         admin_created: admin_created.then(|| checked.admin.as_str().to_owned()),
         app,
-        key_watch,
+        background,
     })
 }
 
@@ -93,14 +75,15 @@ impl Prepared {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let mut background = tokio::task::JoinSet::new();
-        background.spawn(sweep::run(self.app.clone()));
-        if let Some(watch) = self.key_watch {
-            background.spawn(watch);
-        }
-        let served = self.server.serve(listener, shutdown).await;
+        let Self {
+            app,
+            server,
+            mut background,
+            ..
+        } = self;
+        let served = server.serve(listener, shutdown).await;
         background.shutdown().await;
-        self.app.db.close().await;
+        app.db.close().await;
         served
     }
 }
@@ -184,24 +167,4 @@ fn server(config: &Config, app: &Arc<App>, entropy: SharedEntropy) -> Result<Ser
     server.reflection = config.reflection;
     server.entropy = entropy;
     Ok(server)
-}
-
-/// The key ring; from a file it comes with what reads it again when it changes.
-fn keys(args: &KeyArgs) -> Result<(SharedRing, Option<Watch>), StartError> {
-    match (&args.keys, &args.keys_json) {
-        (Some(path), _) => {
-            let (ring, watch) = SharedRing::watch(path, args.keys_permissions.into(), KEY_INTERVAL)
-                .map_err(|error| StartError::new("MILLGATE_KEYS", error.to_string()))?;
-            Ok((ring, Some(Box::pin(watch))))
-        }
-        (None, Some(json)) => {
-            let ring = KeyRing::from_jwks(json.expose_secret())
-                .map_err(|error| StartError::new("MILLGATE_KEYS_JSON", error.to_string()))?;
-            Ok((SharedRing::new(ring), None))
-        }
-        (None, None) => Err(StartError::new(
-            "MILLGATE_KEYS",
-            "is needed (or MILLGATE_KEYS_JSON): the file with the key ring",
-        )),
-    }
 }

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use millgate_platform::{ClientTlsArgs, DatabaseOptions, KeyArgs, LimitArgs, ProxyArgs, TlsArgs};
+use millgate_platform::{
+    ClientTlsArgs, DatabaseOptions, KeyArgs, LimitArgs, MetricsArgs, ProxyArgs, TlsArgs,
+};
 use secrecy::SecretString;
 
 millgate_platform::secret_arg! {
@@ -80,6 +82,10 @@ pub struct Config {
     /// The limits of the server.
     #[command(flatten)]
     pub limits: LimitArgs,
+
+    /// Where its numbers can be read.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 
     /// The TLS of the listener.
     #[command(flatten)]

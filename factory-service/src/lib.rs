@@ -12,4 +12,5 @@ mod service;
 mod store;
 
 pub use config::{ClientSecret, Config, DatabaseUrl};
-pub use prepare::{Ambient, Prepared, prepare};
+pub use millgate_platform::Ambient;
+pub use prepare::{Prepared, prepare};

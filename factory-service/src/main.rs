@@ -4,14 +4,14 @@
     reason = "a start that fails says why on the terminal"
 )]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use factory_service::{Ambient, Config, prepare};
 use millgate_platform::{
-    ClientTlsArgs, LogArgs, StartError, healthcheck, shutdown_signal, telemetry,
+    ClientTlsArgs, LogArgs, StartError, healthcheck, reachable, shutdown_signal, telemetry,
 };
 use tokio::net::TcpListener;
 
@@ -94,14 +94,4 @@ async fn ask(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let endpoint = endpoint.unwrap_or_else(|| format!("{scheme}://{}", reachable(listen)));
     healthcheck(&endpoint, tls.as_ref(), HEALTHCHECK_TIMEOUT).await
-}
-
-/// Where a listener can be reached from its own machine.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }

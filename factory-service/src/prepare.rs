@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use millgate_contract::DESCRIPTORS;
 use millgate_contract::factory::v1::{
@@ -10,13 +9,13 @@ use millgate_contract::factory::v1::{
     product_service_server::ProductServiceServer,
     service_ticket_service_server::ServiceTicketServiceServer,
 };
-use millgate_guard::{Expectations, Guard, KeyRing, Rules, SharedRing, Verifier};
+use millgate_guard::{Expectations, Guard, Rules, Verifier};
 use millgate_platform::{
-    Database, Idempotency, KeyArgs, PageKey, Probe, Propagation, ServeError, Server,
-    ServiceSecrets, SharedClock, SharedEntropy, StartError, SystemClock, SystemEntropy, channel,
+    Ambient, Database, Idempotency, PageKey, Probe, Propagation, ServeError, Server,
+    ServiceSecrets, SharedClock, SharedEntropy, StartError, channel,
 };
 use ring::hmac;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
@@ -35,28 +34,7 @@ const SERVICES: &[&str] = &[
 ];
 /// What counts as a login of an address.
 const LOGINS: &[&str] = &["/millgate.factory.v1.CustomerService/LoginCustomer"];
-/// How often the key ring's file is looked at.
-const RING_INTERVAL: Duration = Duration::from_secs(1);
 const DEFAULT_DATABASE: &str = "sqlite:factory.db";
-
-/// Where time and randomness come from.
-#[derive(Clone)]
-pub struct Ambient {
-    /// What time it is.
-    pub clock: SharedClock,
-    /// Randomness.
-    pub entropy: SharedEntropy,
-}
-
-impl Default for Ambient {
-    /// The operating system's.
-    fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-        }
-    }
-}
 
 /// A service with its database open and its keys loaded.
 pub struct Prepared {
@@ -76,7 +54,10 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     let permissions = config.keys.keys_permissions;
     let secrets = ServiceSecrets::load_or_create(&config.secrets, permissions, entropy.as_ref())
         .map_err(|error| error.named("FACTORY_SECRETS"))?;
-    let ring = key_ring(&config.keys, &mut background)?;
+    let (ring, watch) = config.keys.ring()?;
+    if let Some(watch) = watch {
+        background.spawn(watch);
+    }
     let url = config
         .database_url
         .resolve()?
@@ -130,6 +111,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     server.proxies = config.proxies.trusted(config.proxy_secret.clone())?;
     server.reflection = !config.no_reflection;
     server.entropy = entropy;
+    server.metrics = config.metrics.start(&mut background).await?;
     Ok(Prepared {
         server,
         db,
@@ -165,30 +147,6 @@ fn guard(verifier: Arc<Verifier>, reflection: bool) -> Result<Guard, StartError>
         .serving(SERVICES)
         .allow_public(&Server::public_services(true, reflection));
     Ok(Guard::new(verifier, rules))
-}
-
-/// The ring of the settings; a file is read again when it changes.
-fn key_ring(keys: &KeyArgs, background: &mut JoinSet<()>) -> Result<SharedRing, StartError> {
-    match (&keys.keys, &keys.keys_json) {
-        (Some(path), None) => {
-            let (ring, watch) =
-                SharedRing::watch(path, keys.keys_permissions.into(), RING_INTERVAL)
-                    .map_err(|error| StartError::new("MILLGATE_KEYS", error.to_string()))?;
-            background.spawn(watch);
-            Ok(ring)
-        }
-        (None, Some(json)) => KeyRing::from_jwks(json.expose_secret())
-            .map(SharedRing::new)
-            .map_err(|error| StartError::new("MILLGATE_KEYS_JSON", error.to_string())),
-        (None, None) => Err(StartError::new(
-            "MILLGATE_KEYS",
-            "is needed: the file with the key ring",
-        )),
-        (Some(_), Some(_)) => Err(StartError::new(
-            "MILLGATE_KEYS",
-            "is set together with MILLGATE_KEYS_JSON: use one",
-        )),
-    }
 }
 
 impl Prepared {

@@ -6,8 +6,10 @@
 
 use clap::Parser;
 use gateway::{Config, healthcheck, prepare};
-use millgate_platform::{LogArgs, StartError, SystemEntropy, shutdown_signal, telemetry};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use millgate_platform::{
+    LogArgs, StartError, SystemEntropy, reachable, shutdown_signal, telemetry,
+};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -86,14 +88,4 @@ async fn serve(config: Config, logs: &LogArgs) -> Result<(), StartError> {
         .serve(listener, shutdown)
         .await
         .map_err(|error| failed(&error))
-}
-
-/// Where a listener can be reached from its own machine.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }

@@ -5,14 +5,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::FromArgMatches;
 use millgate_platform::{
-    KeyArgs, LimitArgs, LogArgs, SharedClock, SharedEntropy, StartError, SystemClock,
-    SystemEntropy, shutdown_signal, telemetry,
+    Ambient, KeyArgs, LimitArgs, LogArgs, MetricsArgs, SharedEntropy, StartError, reachable,
+    shutdown_signal, telemetry,
 };
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
@@ -97,6 +96,9 @@ pub(crate) struct Args {
     limits: LimitArgs,
 
     #[command(flatten)]
+    metrics: MetricsArgs,
+
+    #[command(flatten)]
     logs: LogArgs,
 }
 
@@ -114,8 +116,7 @@ struct Listeners {
 pub(crate) async fn run(args: Args) -> Result<(), StartError> {
     telemetry::init(&args.logs)?;
     let stop = shutdown_signal().map_err(|error| StartError::new("signals", error.to_string()))?;
-    let clock: SharedClock = Arc::new(SystemClock);
-    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let ambient = Ambient::default();
     let folder = Folder::open(&args.data_dir)?;
     let listeners = Listeners {
         auth: bind("--auth-listen (AUTH_LISTEN)", args.auth_listen).await?,
@@ -123,20 +124,16 @@ pub(crate) async fn run(args: Args) -> Result<(), StartError> {
         gateway: bind("--gateway-listen (GATEWAY_LISTEN)", args.gateway_listen).await?,
     };
     let addresses = listeners.addresses()?;
-    let plan = plan(&args, &folder, &addresses, &entropy)?;
+    let mut plan = plan(&args, &folder, &addresses, &ambient.entropy)?;
+    let mut background = JoinSet::new();
+    let metrics = args.metrics.start(&mut background).await?;
+    plan.auth.metrics.shared.clone_from(&metrics);
+    plan.factory.metrics.shared = metrics;
 
-    let ambient = auth_service::Ambient {
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-    };
-    let auth = auth_service::prepare(plan.auth, ambient).await?;
+    let auth = auth_service::prepare(plan.auth, ambient.clone()).await?;
     let admin_created = auth.admin_created().is_some();
-    let ambient = factory_service::Ambient {
-        clock,
-        entropy: entropy.clone(),
-    };
-    let factory = factory_service::prepare(plan.factory, ambient).await?;
-    let gateway = gateway::prepare(plan.gateway, entropy.clone())?;
+    let factory = factory_service::prepare(plan.factory, ambient.clone()).await?;
+    let gateway = gateway::prepare(plan.gateway, ambient.entropy)?;
 
     let (stopping, stopped) = watch::channel(false);
     let told = |mut stopped: watch::Receiver<bool>| async move {
@@ -313,19 +310,6 @@ impl Listeners {
             gateway: of(&self.gateway)?,
         })
     }
-}
-
-/// An address to call where the listener takes calls to any.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        let loopback: std::net::IpAddr = if address.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
-        };
-        address.set_ip(loopback);
-    }
-    address
 }
 
 /// Written beside and renamed, so that nobody reads half of it.

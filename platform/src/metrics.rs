@@ -25,6 +25,7 @@ use prometheus_client::{
 use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tonic::Code;
 
+use crate::config::StartError;
 use crate::fault::Reason;
 
 const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -40,6 +41,33 @@ pub struct MetricsArgs {
     /// The address of the metrics listener (plain HTTP, `GET /metrics`); none by default.
     #[arg(long, env = "MILLGATE_METRICS_LISTEN", value_name = "HOST:PORT")]
     pub metrics_listen: Option<SocketAddr>,
+
+    /// The numbers of the process, where several services share one listener. No flag.
+    #[arg(skip)]
+    pub shared: Option<Metrics>,
+}
+
+impl MetricsArgs {
+    /// The numbers that a server of this process writes to, if anybody reads them. The listener is served for as long
+    /// as `background` runs.
+    ///
+    /// # Errors
+    /// Names the setting when the address cannot be listened on.
+    pub async fn start(&self, background: &mut JoinSet<()>) -> Result<Option<Metrics>, StartError> {
+        let address = match (&self.shared, self.metrics_listen) {
+            (Some(shared), _) => return Ok(Some(shared.clone())),
+            (None, None) => return Ok(None),
+            (None, Some(address)) => address,
+        };
+        let failed = |error: std::io::Error| {
+            StartError::new("MILLGATE_METRICS_LISTEN", format!("{address}: {error}"))
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        tracing::info!(address = %listener.local_addr().map_err(failed)?, "metrics");
+        let metrics = Metrics::new();
+        background.spawn(metrics.clone().serve(listener, std::future::pending()));
+        Ok(Some(metrics))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -18,7 +18,7 @@ use tonic::Status;
 
 use crate::auth::{Auth, Refused, unavailable};
 use crate::domain::customer::CustomerFields;
-use crate::domain::registration::{GRACE, HOLD, RegistrationState, backoff};
+use crate::domain::registration::{GRACE, HOLD, RegistrationState, backoff, late_look};
 use crate::service::convert;
 use crate::store::registration::{self as store, NewRegistration, Times};
 use crate::store::{customer, email, login};
@@ -173,13 +173,13 @@ impl Registrar {
     async fn after_refusal(&self, id: &str, is_new: bool, refused: Refused) -> Result<i64, Status> {
         match &refused {
             Refused::Unclear => self.let_go(id).await,
-            Refused::NotSent | Refused::Plainly(_) if is_new => self.undo(id, None).await?,
+            Refused::NotSent | Refused::Plainly(_) if is_new => self.undo(id).await?,
             Refused::NotSent => self.let_go(id).await,
             // An earlier try may have made the user, and auth may have forgotten that try: then this refusal is about
             // our own user.
             Refused::Plainly(_) => match self.auth.find_customer(id).await {
                 Ok(Some(user_id)) => return Ok(user_id),
-                Ok(None) => self.undo(id, None).await?,
+                Ok(None) => self.undo(id).await?,
                 Err(_) => self.let_go(id).await,
             },
         }
@@ -193,14 +193,18 @@ impl Registrar {
         }
     }
 
-    /// Settles a registration that has no user, unless it was settled meanwhile or another call drives it.
-    async fn undo(&self, id: &str, check_time: Option<i64>) -> Result<(), Fault> {
+    /// Settles a registration that has no user, unless it was settled meanwhile. Where another call has joined in, its
+    /// request may still be under way at auth: then the reconciler makes sure.
+    async fn undo(&self, id: &str) -> Result<(), Fault> {
+        let now = self.clock.now_micros();
         let mut tx = self.db.begin().await?;
         let Some(found) = store::lock(&mut tx, id).await? else {
             return Ok(());
         };
         if found.state == RegistrationState::Pending {
-            undone(&mut tx, id, check_time, self.clock.now_micros()).await?;
+            let joined = found.attempts > 0;
+            let check_time = late_look(0).filter(|_| joined).map(|after| now + after);
+            undone(&mut tx, id, check_time, now).await?;
             tx.commit().await?;
         }
         Ok(())

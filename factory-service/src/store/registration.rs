@@ -29,7 +29,7 @@ const FIND: &str = "SELECT id FROM customer_registrations WHERE request_id = $1 
 /// The unsettled registration that holds an address, if it is of the very same request and nobody drives it.
 const FIND_LEFT: &str = "SELECT r.id FROM customer_registrations r JOIN customer_emails e ON e.registration_id = r.id \
      WHERE e.email_canonical = $1 AND r.body_hash = $2 AND r.state = 'PENDING' AND r.held_until <= $3";
-const HOLD: &str = "UPDATE customer_registrations SET held_until = $2, check_time = $3, update_time = $4 \
+const HOLD: &str = "UPDATE customer_registrations SET held_until = $2, check_time = $3, update_time = $4, attempts = attempts + 1 \
      WHERE id = $1 AND state = 'PENDING' AND held_until <= $5";
 const LET_GO: &str =
     "UPDATE customer_registrations SET held_until = $2 WHERE id = $1 AND state = 'PENDING'";
@@ -70,7 +70,7 @@ pub(crate) struct Registration {
     pub fields: CustomerFields,
     /// The answer that was given, encoded.
     pub response: Option<Vec<u8>>,
-    /// How often the reconciler has looked at it in this state.
+    /// How often a later call or the reconciler has taken it up in this state.
     pub attempts: i64,
     /// Until when a call drives it, microseconds since the epoch.
     pub held_until: i64,
