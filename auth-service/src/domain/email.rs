@@ -2,6 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::letters::is_letter_or_digit;
+
 /// The most bytes of an address (RFC 5321 section 4.5.3.1.3, less the angle brackets).
 pub(crate) const LONGEST: usize = 254;
 
@@ -58,7 +60,7 @@ impl Email {
 }
 
 fn is_local_part(local: &str) -> bool {
-    let atext = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    let atext = |c: char| is_letter_or_digit(c) || "!#$%&'*+-/=?^_`{|}~".contains(c);
     local.len() <= 64
         && local
             .split('.')
@@ -70,7 +72,7 @@ fn is_domain(domain: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+            && label.chars().all(|c| is_letter_or_digit(c) || c == '-')
     };
     domain.contains('.') && domain.split('.').all(label)
 }

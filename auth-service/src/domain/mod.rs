@@ -3,6 +3,7 @@
 mod device_label;
 mod email;
 mod external_id;
+mod letters;
 mod password;
 mod refresh;
 mod rights;

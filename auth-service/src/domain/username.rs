@@ -2,6 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::letters::is_letter_or_digit;
+
 /// The fewest characters (code points) of a user name.
 pub(crate) const SHORTEST: usize = 3;
 /// The most characters (code points) of a user name.
@@ -60,7 +62,7 @@ impl Username {
 }
 
 fn allowed(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '.' | '_' | '-')
+    is_letter_or_digit(c) || matches!(c, '.' | '_' | '-')
 }
 
 #[cfg(test)]
@@ -90,6 +92,8 @@ mod tests {
             "a b",
             "a@b.c",
             "a\u{200b}bc",
+            "admin\u{3164}",
+            "admin\u{115f}",
             "abc\n",
             "a\0bc",
             "℀bc",

@@ -1,6 +1,7 @@
 //! Lists of accounts, a page at a time.
 
 use millgate_platform::{Cursor, Database, Fault, Page, on};
+use sqlx::QueryBuilder;
 
 use super::users::{Row, columns};
 use crate::domain::{Role, User, UserState};
@@ -31,56 +32,44 @@ pub(crate) struct Filter<'a> {
     pub(crate) external_id: Option<&'a str>,
 }
 
-/// The statement for one order; `$1` and `$2` are the name and the id where the page before ended.
-macro_rules! page_by {
-    ($beyond:literal, $order_by:literal) => {
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", coalesce(username_canonical, '') AS sort_name FROM users
-             WHERE ",
-            $beyond,
-            " AND ($3 IS NULL OR created_by = $3)
-               AND ($4 IS NULL OR role = $4)
-               AND ($5 IS NULL OR state = $5)
-               AND ($6 IS NULL OR external_id = $6)
-             ORDER BY ",
-            $order_by,
-            " LIMIT $7"
-        )
-    };
-}
-
 impl Order {
     const fn is_by_name(self) -> bool {
         matches!(self, Self::Username | Self::UsernameDescending)
     }
 
-    /// The statement. Sorted by id alone, the name is bound all the same and is always empty.
-    const fn sql(self) -> &'static str {
+    const fn is_descending(self) -> bool {
+        matches!(self, Self::IdDescending | Self::UsernameDescending)
+    }
+
+    /// How a row that comes after another compares with it.
+    const fn beyond(self) -> &'static str {
+        if self.is_descending() { " < " } else { " > " }
+    }
+
+    const fn order_by(self) -> &'static str {
         match self {
-            Self::Id => page_by!("$1 = '' AND id > $2", "id"),
-            Self::IdDescending => page_by!("$1 = '' AND id < $2", "id DESC"),
-            Self::Username => page_by!(
-                "(coalesce(username_canonical, ''), id) > ($1, $2)",
-                "coalesce(username_canonical, ''), id"
-            ),
-            Self::UsernameDescending => page_by!(
-                "(coalesce(username_canonical, ''), id) < ($1, $2)",
-                "coalesce(username_canonical, '') DESC, id DESC"
-            ),
+            Self::Id => " ORDER BY id",
+            Self::IdDescending => " ORDER BY id DESC",
+            Self::Username => " ORDER BY coalesce(username_canonical, ''), id",
+            Self::UsernameDescending => " ORDER BY coalesce(username_canonical, '') DESC, id DESC",
         }
     }
 
     /// The place before the first row: ids are positive, and no name begins with the last character there is.
     const fn beginning(self) -> (&'static str, i64) {
-        match self {
-            Self::Id | Self::Username => ("", 0),
-            Self::IdDescending => ("", i64::MAX),
-            Self::UsernameDescending => ("\u{10ffff}", i64::MAX),
+        if self.is_descending() {
+            ("\u{10ffff}", i64::MAX)
+        } else {
+            ("", 0)
         }
     }
 }
+
+const SELECT: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", coalesce(username_canonical, '') AS sort_name FROM users WHERE "
+);
 
 #[derive(sqlx::FromRow)]
 struct Listed {
@@ -100,16 +89,41 @@ pub(crate) async fn page(
         Some(cursor) => (cursor.sort_text().unwrap_or_default(), cursor.id),
         None => order.beginning(),
     };
-    let rows: Vec<Listed> = on!(db, |c| sqlx::query_as(order.sql())
-        .bind(name)
-        .bind(id)
-        .bind(filter.created_by)
-        .bind(filter.role.map(Role::as_str))
-        .bind(filter.state.map(UserState::as_str))
-        .bind(filter.external_id)
-        .bind(page.limit())
-        .fetch_all(c)
-        .await)?;
+    // Put together from what was asked for: a filter that may be absent (`$1 IS NULL OR ..`) would keep SQLite from
+    // using an index for one that is there.
+    let rows: Vec<Listed> = on!(db, |c| {
+        let mut query = QueryBuilder::new(SELECT);
+        if order.is_by_name() {
+            query
+                .push("(coalesce(username_canonical, ''), id)")
+                .push(order.beyond());
+            query
+                .push("(")
+                .push_bind(name)
+                .push(", ")
+                .push_bind(id)
+                .push(")");
+        } else {
+            query.push("id").push(order.beyond()).push_bind(id);
+        }
+        if let Some(client) = filter.created_by {
+            query.push(" AND created_by = ").push_bind(client);
+        }
+        if let Some(role) = filter.role {
+            query.push(" AND role = ").push_bind(role.as_str());
+        }
+        if let Some(state) = filter.state {
+            query.push(" AND state = ").push_bind(state.as_str());
+        }
+        if let Some(external_id) = filter.external_id {
+            query.push(" AND external_id = ").push_bind(external_id);
+        }
+        query
+            .push(order.order_by())
+            .push(" LIMIT ")
+            .push_bind(page.limit());
+        query.build_query_as().fetch_all(c).await
+    })?;
     let listed = rows
         .into_iter()
         .map(|listed| Ok((User::try_from(listed.row)?, listed.sort_name)))

@@ -1,0 +1,188 @@
+//! The real binary, as an operator runs it.
+
+use super::harness::*;
+use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+use tonic::transport::Channel;
+
+struct Running {
+    process: Child,
+    log: BufReader<ChildStderr>,
+    endpoint: String,
+}
+
+/// Starts the binary on a free port and waits for the log line that says which.
+fn start(place: &Place) -> Running {
+    let path = |name: &str| place.folder.path().join(name);
+    std::fs::write(path("password"), PASSWORD).expect("written");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_auth-service"))
+        .env_clear()
+        .env("AUTH_DATABASE_URL", &place.url)
+        .env("AUTH_LISTEN", "127.0.0.1:0")
+        .env("AUTH_SECRETS", path("auth.secrets"))
+        .env("MILLGATE_KEYS", path("keys.json"))
+        .env("AUTH_ADMIN_PASSWORD_FILE", path("password"))
+        .env("AUTH_FACTORY_CLIENT_SECRET", FACTORY_SECRET)
+        .env("MILLGATE_LOG_FORMAT", "json")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut log = BufReader::new(process.stderr.take().expect("a log"));
+    let mut line = String::new();
+    while !line.contains("\"message\":\"serving\"") {
+        line.clear();
+        assert_ne!(
+            log.read_line(&mut line).expect("a log"),
+            0,
+            "the binary ended"
+        );
+    }
+    let (_, rest) = line.split_once("\"address\":\"").expect("an address");
+    let (address, _) = rest.split_once('"').expect("an address");
+    Running {
+        endpoint: format!("http://{address}"),
+        process,
+        log,
+    }
+}
+
+impl Drop for Running {
+    /// A test that fails leaves no process behind.
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+    }
+}
+
+impl Running {
+    /// Asks it to stop; gives what it logged since it served.
+    fn stop(mut self) -> String {
+        let pid = self.process.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .expect("sent")
+                .success()
+        );
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).expect("a log");
+        assert_eq!(
+            self.process.wait().expect("ended").code(),
+            Some(0),
+            "{rest}"
+        );
+        rest
+    }
+}
+
+async fn connect(endpoint: &str) -> Channel {
+    let endpoint = Channel::from_shared(endpoint.to_owned()).expect("an address");
+    endpoint.connect().await.expect("it answers")
+}
+
+fn healthcheck(endpoint: &str) -> bool {
+    let mut ask = Command::new(env!("CARGO_BIN_EXE_auth-service"));
+    ask.args(["healthcheck", "--endpoint", endpoint])
+        .status()
+        .expect("it runs")
+        .success()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_says_that_it_is_well_and_stops_when_told() {
+    at_both(async |place| {
+        let running = start(&place);
+        let endpoint = running.endpoint.clone();
+        // Not well until the first probe of the database has answered, as an orchestrator sees it.
+        let mut patience = 50;
+        while !healthcheck(&endpoint) {
+            patience -= 1;
+            assert!(patience > 0, "never well");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        running.stop();
+        assert!(!healthcheck(&endpoint));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn its_log_tells_who_did_what_and_never_a_secret() {
+    at_both(async |place| {
+        let running = start(&place);
+        let mut auth = AuthServiceClient::new(connect(&running.endpoint).await);
+        let mut secrets = vec![
+            PASSWORD.to_owned(),
+            FACTORY_SECRET.to_owned(),
+            "typed a wrong one".to_owned(),
+        ];
+        let wrong = auth.login(login(ADMIN, "typed a wrong one")).await;
+        assert_eq!(reason(wrong), "CREDENTIALS_INVALID");
+        // People type their password into the field of the name.
+        let slip = auth.login(login("my-secret-passphrase", PASSWORD)).await;
+        assert_eq!(reason(slip), "CREDENTIALS_INVALID");
+        secrets.push("my-secret-passphrase".to_owned());
+        let tokens = auth
+            .login(login(ADMIN, PASSWORD))
+            .await
+            .expect("logged in")
+            .into_inner();
+        let refresh = |token: &str| pb::RefreshRequest {
+            refresh_token: token.to_owned(),
+        };
+        let next = auth
+            .refresh(refresh(&tokens.refresh_token))
+            .await
+            .expect("refreshed")
+            .into_inner();
+        let last = auth
+            .refresh(refresh(&next.refresh_token))
+            .await
+            .expect("refreshed")
+            .into_inner();
+        assert_eq!(
+            reason(auth.refresh(refresh(&tokens.refresh_token)).await),
+            "REFRESH_REUSED"
+        );
+        for response in [tokens, next, last] {
+            secrets.extend([response.access_token, response.refresh_token]);
+        }
+        let request = pb::IssueServiceTokenRequest {
+            client_id: FACTORY.into(),
+            client_secret: FACTORY_SECRET.into(),
+            scope: String::new(),
+        };
+        secrets.push(
+            auth.issue_service_token(request)
+                .await
+                .expect("issued")
+                .into_inner()
+                .access_token,
+        );
+        drop(auth);
+        let log = running.stop();
+        for secret in secrets {
+            assert!(!log.contains(&secret), "{secret} stands in the log");
+        }
+        let told = |event: &str, outcome: &str, cause: &str| {
+            log.lines().any(|line| {
+                line.contains("\"target\":\"millgate.audit\"")
+                    && line.contains(&format!("\"event\":\"{event}\""))
+                    && line.contains(&format!("\"outcome\":\"{outcome}\""))
+                    && line.contains(cause)
+                    && line.contains("127.0.0.1")
+                    && line.contains("request_id")
+            })
+        };
+        assert!(told("login", "refused", "wrong_password"), "{log}");
+        assert!(told("login", "refused", "unknown_name"), "{log}");
+        assert!(told("login", "done", "\"subject\":1"), "{log}");
+        assert!(told("refresh", "refused", "reused"), "{log}");
+        assert!(told("service_token", "done", FACTORY), "{log}");
+    })
+    .await;
+}
