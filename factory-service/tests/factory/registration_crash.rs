@@ -160,6 +160,42 @@ async fn a_user_that_appears_after_its_registration_was_undone_is_deleted() {
     .await;
 }
 
+#[tokio::test]
+async fn a_user_made_by_the_second_of_two_calls_goes_when_the_first_was_refused() {
+    on_both(|world| async move {
+        let request = pb::RegisterCustomerRequest {
+            request_id: uuid(),
+            ..registration("Ada Lovelace")
+        };
+        let call = || {
+            let (mut customers, request) = (world.customers(), request.clone());
+            tokio::spawn(async move { customers.register_customer(request).await.map(drop) })
+        };
+        world.auth.has(Trouble::BlocklistedLate);
+        let first = call();
+        world.comes_to(PENDING, 1).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        world.auth.has(Trouble::MakesAndHangs);
+        let second = call();
+        let refused = first.await.expect("an answer").expect_err("refused");
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert_eq!((world.count(PENDING).await, world.auth.users()), (0, 1));
+        // The process dies before the second call hears of its user.
+        world.auth.has(Trouble::None);
+        let world = world.crash_and_restart(Duration::from_secs(61)).await;
+        second.abort();
+        for _ in 0..200 {
+            if world.auth.users() == 0 {
+                nothing_is_left(&world).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the user without a profile stayed");
+    })
+    .await;
+}
+
 async fn only_registration(world: &World) -> String {
     use sqlx::Connection as _;
     let sql = "SELECT id FROM customer_registrations";

@@ -30,6 +30,8 @@ pub(crate) enum Trouble {
     Hangs,
     /// A password that everybody guesses first.
     Blocklisted,
+    /// The same, said half a second later.
+    BlocklistedLate,
     /// No one may log in.
     Throttled,
 }
@@ -194,6 +196,7 @@ impl UserService for AuthDouble {
         match trouble {
             Trouble::Down => return Err(Status::unavailable("down")),
             Trouble::Hangs => return Err(for_ever().await),
+            Trouble::BlocklistedLate => tokio::time::sleep(Duration::from_millis(500)).await,
             Trouble::Blocklisted => {
                 return Err(field_fault(
                     Code::InvalidArgument,
@@ -202,6 +205,10 @@ impl UserService for AuthDouble {
                 ));
             }
             _ => {}
+        }
+        if trouble == Trouble::BlocklistedLate {
+            let (code, reason) = (Code::InvalidArgument, "PASSWORD_BLOCKLISTED");
+            return Err(field_fault(code, reason, "password"));
         }
         let made = {
             let mut state = self.state();
