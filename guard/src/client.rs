@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 use crate::ambient::SharedClock;
 use crate::refusal::Refusal;
 
-/// Between two attempts at a renewal lies at least this much, while the old token lives.
+/// Between two attempts at a renewal lies at least this much, while the old token lives; and
+/// between two refusals that make a token forgotten.
 const RETRY_PAUSE_MICROS: i64 = 1_000_000;
 
 /// A token as the auth service gave it.
@@ -47,6 +48,8 @@ struct State {
     failures: u64,
     /// No renewal before this moment, in microseconds.
     retry_at: i64,
+    /// No token is dropped before this moment, in microseconds.
+    forget_at: i64,
 }
 
 /// A token with its times in microseconds since the Unix epoch.
@@ -137,9 +140,15 @@ impl TokenSource {
         }
     }
 
-    /// Drops the token that is kept, when a service that it was sent to refused it.
+    /// Drops the token that is kept, when a service that it was sent to refused it. Of many calls
+    /// that were refused together the first drops it; the others would drop its successor.
     pub fn forget(&self) {
-        self.state().held = None;
+        let now = self.now();
+        let mut state = self.state();
+        if now >= state.forget_at {
+            state.held = None;
+            state.forget_at = now.saturating_add(RETRY_PAUSE_MICROS);
+        }
     }
 
     /// Whether a renewal is due, now that nobody else is at it. It counts as an attempt from its

@@ -274,3 +274,17 @@ async fn after_a_renewal_that_failed_late_the_next_one_waits_too() {
     }
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn calls_that_were_refused_together_fetch_one_token() {
+    let (auth, clock, source) = desk();
+    token(&source).await.unwrap();
+    for _ in 0..20 {
+        source.forget();
+        assert_eq!(token(&source).await.unwrap(), "token-2");
+    }
+    assert_eq!(auth.asked(), 2);
+    clock.advance(Duration::from_secs(1));
+    source.forget();
+    assert_eq!(token(&source).await.unwrap(), "token-3");
+}

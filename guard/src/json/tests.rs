@@ -154,6 +154,8 @@ fn bad_strings_are_refused() {
         r#""\ud83dx""#,
         r#""\ud83d\n""#,
         r#""\ud83d\u0041""#,
+        r#""\ud83d\ue000""#,
+        r#""\ud83d\ud83d""#,
         r#""\ude00""#,
         r#""\u12""#,
         r#""\u12g4""#,
