@@ -157,6 +157,10 @@ async fn bounded(
     let call = AssertUnwindSafe(call).catch_unwind();
     let caught = match deadline {
         None => Ok(call.await),
+        // A timer lets the call have its first try, however late it is.
+        Some(deadline) if deadline <= Instant::now() => {
+            return Status::from(deadline::exceeded()).into_http();
+        }
         Some(deadline) => timeout_at(deadline, call).await,
     };
     match caught {

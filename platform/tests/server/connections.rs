@@ -68,12 +68,12 @@ async fn a_connection_without_calls_is_cut_when_it_was_idle_long_enough() {
 #[tokio::test]
 async fn a_connection_with_a_running_call_is_not_idle() {
     let workshop = Workshop::open_with(|server| {
-        server.limits.first_byte_timeout = Some(Duration::from_millis(100));
-        server.limits.idle_timeout = Some(Duration::from_millis(200));
+        server.limits.first_byte_timeout = Some(Duration::from_millis(500));
+        server.limits.idle_timeout = Some(Duration::from_millis(500));
     })
     .await;
     assert_eq!(
-        call("Ask", "sleep 1500").to(workshop.address).await.text(),
+        call("Ask", "sleep 2500").to(workshop.address).await.text(),
         "slept"
     );
 }
