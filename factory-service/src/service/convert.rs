@@ -11,7 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderState, OrderVerb};
 use crate::domain::placement::Line;
 use crate::domain::product::{Product, ProductState};
-use crate::domain::ticket::{Ticket, TicketState};
+use crate::domain::ticket::{Ticket, TicketState, TicketVerb};
 
 const MICROS: i64 = 1_000_000;
 
@@ -129,20 +129,16 @@ fn order_state_message(state: OrderState) -> pb::OrderState {
     }
 }
 
-/// An order as this caller sees it: `verbs` says which next actions they may take.
-pub(super) fn order(order: &Order, sight: Sight) -> pb::Order {
+/// An order, and the verbs that the caller may use on it now.
+pub(super) fn order(order: &Order, verbs: &[OrderVerb]) -> pb::Order {
     let head = &order.head;
-    let verbs = head.state.verbs(sight);
     pb::Order {
         id: head.id,
         customer_id: head.customer_id,
         state: order_state_message(head.state).into(),
         lines: order.lines.iter().map(line).collect(),
         total: money(head.total),
-        next_actions: verbs
-            .into_iter()
-            .map(|verb: OrderVerb| verb.as_str().to_owned())
-            .collect(),
+        next_actions: verbs.iter().map(|verb| verb.as_str().to_owned()).collect(),
         cancel_reason: head.cancel_reason.clone(),
         etag: Etag::of(head.revision),
         create_time: time(head.create_time),
@@ -171,21 +167,18 @@ pub(super) fn ticket_state(state: i32) -> Result<Option<TicketState>, FieldFault
     }
 }
 
-pub(super) fn ticket(ticket: &Ticket) -> pb::ServiceTicket {
+/// A ticket, and the verbs that the caller may use on it now.
+pub(super) fn ticket(ticket: &Ticket, verbs: &[TicketVerb]) -> pb::ServiceTicket {
     let state = match ticket.state {
         TicketState::Open => pb::TicketState::Open,
         TicketState::Cancelled => pb::TicketState::Cancelled,
     };
-    let verbs = ticket.state.verbs();
     pb::ServiceTicket {
         id: ticket.id,
         customer_id: ticket.customer_id,
         state: state.into(),
         description: ticket.description.clone(),
-        next_actions: verbs
-            .into_iter()
-            .map(|verb| verb.as_str().to_owned())
-            .collect(),
+        next_actions: verbs.iter().map(|verb| verb.as_str().to_owned()).collect(),
         etag: Etag::of(ticket.revision),
         create_time: time(ticket.create_time),
         update_time: time(ticket.update_time),

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use millgate_contract::factory::v1 as pb;
 use millgate_guard::{Caller, Verifier};
 use millgate_platform::page::{Binding, Page, PageRequest};
 use millgate_platform::{Claim, Database, Fault, Idempotency, PageKey, SharedClock, Tx};
 use prost::Message;
 
 use crate::domain::access::{Actor, Sight};
+use crate::domain::order::Order;
+use crate::domain::ticket::Ticket;
 use crate::registration::SharedRegistrar;
 
 pub(crate) mod convert;
@@ -115,6 +118,34 @@ impl Who {
             actor: Actor::of(&caller),
             caller,
         }
+    }
+
+    /// Whether a method with this scope in its access rule is within the token's reach.
+    fn reaches(&self, scope: &str) -> bool {
+        let scopes = self.caller.scope();
+        scopes.is_none_or(|scopes| scopes.contains(scope))
+    }
+
+    /// An order as this caller sees it.
+    fn order(&self, order: &Order) -> pb::Order {
+        let verbs = order.head.state.verbs(self.sight);
+        let verbs = if self.reaches("orders.write") {
+            verbs.as_slice()
+        } else {
+            &[]
+        };
+        convert::order(order, verbs)
+    }
+
+    /// A ticket as this caller sees it.
+    fn ticket(&self, ticket: &Ticket) -> pb::ServiceTicket {
+        let verbs = ticket.state.verbs();
+        let verbs = if self.reaches("tickets.write") {
+            verbs.as_slice()
+        } else {
+            &[]
+        };
+        convert::ticket(ticket, verbs)
     }
 }
 

@@ -7,7 +7,7 @@ use millgate_platform::{Cursor, Fault, Fields, Page, Reason};
 use prost::Message;
 use tonic::{Request, Response};
 
-use super::convert::{id, id_filter, micros, order as message_of, order_state};
+use super::convert::{id, id_filter, micros, order_state};
 use super::{Answer, Begun, Shared, Who};
 use crate::domain::access::{Owner, Sight};
 use crate::domain::order::{MAX_REASON, Order, OrderVerb};
@@ -47,23 +47,21 @@ impl OrderService for Orders {
             head,
             lines: placement.lines,
         };
-        Ok(Response::new(
-            work.done(message_of(&order, who.sight)).await?,
-        ))
+        Ok(Response::new(work.done(who.order(&order)).await?))
     }
 
     async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Answer<pb::Order> {
         let Admitted {
             caller, message, ..
         } = Admitted::of(request)?;
-        let sight = Sight::of(&caller);
+        let who = Who::of(caller);
         let mut fields = Fields::new();
         let id = fields.parse("id", id(message.id));
         let (id,) = fields.all((id,))?;
-        let order = store::get(&self.0.db, id, sight)
+        let order = store::get(&self.0.db, id, who.sight)
             .await?
             .ok_or_else(|| not_found(id))?;
-        Ok(Response::new(message_of(&order, sight)))
+        Ok(Response::new(who.order(&order)))
     }
 
     async fn list_orders(
@@ -83,7 +81,7 @@ impl OrderService for Orders {
             .0
             .page(&caller, (size, &token), "ListOrders", &message)?;
         let (filter, by) = parse_filter(&message)?;
-        let (orders, next_page_token) = self.listed(&filter, by, &page, Sight::of(&caller)).await?;
+        let (orders, next_page_token) = self.listed(&filter, by, &page, &Who::of(caller)).await?;
         Ok(Response::new(pb::ListOrdersResponse {
             orders,
             next_page_token,
@@ -120,7 +118,7 @@ impl OrderService for Orders {
             descending: true,
         };
         let (orders, next_page_token) = self
-            .listed(&filter, newest_first, &page, Sight::of(&caller))
+            .listed(&filter, newest_first, &page, &Who::of(caller))
             .await?;
         Ok(Response::new(pb::ListMyOrdersResponse {
             orders,
@@ -191,9 +189,7 @@ impl Orders {
         stock::settle(&mut work.tx, id, verb.stock_effect(), &who.actor, work.now).await?;
         store::save_move(&mut work.tx, &head, &who.actor).await?;
         let order = store::with_its_lines(&mut work.tx, head).await?;
-        Ok(Response::new(
-            work.done(message_of(&order, who.sight)).await?,
-        ))
+        Ok(Response::new(work.done(who.order(&order)).await?))
     }
 
     async fn listed(
@@ -201,18 +197,12 @@ impl Orders {
         filter: &Filter,
         by: OrderBy,
         page: &Page,
-        sight: Sight,
+        who: &Who,
     ) -> Result<(Vec<pb::Order>, String), Fault> {
         let rows = store::list(&self.0.db, filter, by, page).await?;
         let (heads, next) = page.finish(rows, |order| Cursor::id(order.id));
         let orders = store::with_lines(&self.0.db, heads).await?;
-        Ok((
-            orders
-                .iter()
-                .map(|order| message_of(order, sight))
-                .collect(),
-            next,
-        ))
+        Ok((orders.iter().map(|order| who.order(order)).collect(), next))
     }
 }
 

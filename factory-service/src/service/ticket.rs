@@ -6,9 +6,9 @@ use millgate_guard::Admitted;
 use millgate_platform::{Cursor, Fault, Fields, Page, Reason};
 use tonic::{Request, Response};
 
-use super::convert::{id, id_filter, ticket as message_of, ticket_state};
+use super::convert::{id, id_filter, ticket_state};
 use super::{Answer, Begun, Shared, Who};
-use crate::domain::access::{Owner, Sight};
+use crate::domain::access::Owner;
 use crate::domain::paging::OrderBy;
 use crate::domain::text;
 use crate::domain::ticket::{MAX_DESCRIPTION, TicketVerb};
@@ -46,7 +46,7 @@ impl ServiceTicketService for Tickets {
         };
         let customer_id = customer::refer_to(&mut work.tx, owner).await?;
         let ticket = store::insert(&mut work.tx, customer_id, &description, work.now).await?;
-        Ok(Response::new(work.done(message_of(&ticket)).await?))
+        Ok(Response::new(work.done(who.ticket(&ticket)).await?))
     }
 
     async fn get_ticket(
@@ -59,10 +59,11 @@ impl ServiceTicketService for Tickets {
         let mut fields = Fields::new();
         let id = fields.parse("id", id(message.id));
         let (id,) = fields.all((id,))?;
-        let ticket = store::get(&self.0.db, id, Sight::of(&caller)).await?;
-        Ok(Response::new(message_of(
-            &ticket.ok_or_else(|| not_found(id))?,
-        )))
+        let who = Who::of(caller);
+        let ticket = store::get(&self.0.db, id, who.sight).await?;
+        Ok(Response::new(
+            who.ticket(&ticket.ok_or_else(|| not_found(id))?),
+        ))
     }
 
     async fn list_tickets(
@@ -90,7 +91,7 @@ impl ServiceTicketService for Tickets {
             descending: false,
         };
         let (tickets, next_page_token) = self
-            .listed(&Filter { state, customer_id }, by, &page)
+            .listed(&Filter { state, customer_id }, by, &page, &Who::of(caller))
             .await?;
         Ok(Response::new(pb::ListTicketsResponse {
             tickets,
@@ -123,7 +124,9 @@ impl ServiceTicketService for Tickets {
             column: "id",
             descending: true,
         };
-        let (tickets, next_page_token) = self.listed(&filter, newest_first, &page).await?;
+        let (tickets, next_page_token) = self
+            .listed(&filter, newest_first, &page, &Who::of(caller))
+            .await?;
         Ok(Response::new(pb::ListMyTicketsResponse {
             tickets,
             next_page_token,
@@ -156,7 +159,7 @@ impl ServiceTicketService for Tickets {
         let mut ticket = ticket.ok_or_else(|| not_found(id))?;
         ticket.apply(TicketVerb::Cancel, &message.etag, work.now)?;
         store::save_move(&mut work.tx, &ticket).await?;
-        Ok(Response::new(work.done(message_of(&ticket)).await?))
+        Ok(Response::new(work.done(who.ticket(&ticket)).await?))
     }
 }
 
@@ -166,10 +169,14 @@ impl Tickets {
         filter: &Filter,
         by: OrderBy,
         page: &Page,
+        who: &Who,
     ) -> Result<(Vec<pb::ServiceTicket>, String), Fault> {
         let rows = store::list(&self.0.db, filter, by, page).await?;
         let (tickets, next) = page.finish(rows, |ticket| Cursor::id(ticket.id));
-        Ok((tickets.iter().map(message_of).collect(), next))
+        Ok((
+            tickets.iter().map(|ticket| who.ticket(ticket)).collect(),
+            next,
+        ))
     }
 }
 

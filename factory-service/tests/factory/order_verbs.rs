@@ -145,3 +145,32 @@ async fn a_cancelled_order_gives_its_pieces_back_once() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_caller_who_may_only_read_is_offered_no_verbs() {
+    on_both(|world| async move {
+        let bolt = world.product("bolt", 10).await;
+        let customer = world.profile("Ada Lovelace").await;
+        let id = world.placed(customer.id, bolt.id, 1).await.id;
+        for (scope, expected) in [("orders.read", 0), ("orders.read orders.write", 2)] {
+            let get = world.service(scope, pb::GetOrderRequest { id });
+            let order = ok(world.orders().get_order(get).await);
+            assert_eq!(order.next_actions.len(), expected, "{scope}");
+        }
+        let confirm = pb::ConfirmOrderRequest {
+            id,
+            ..Default::default()
+        };
+        let denied = world
+            .orders()
+            .confirm_order(world.service("orders.read", confirm.clone()))
+            .await;
+        assert_eq!(refused(denied).reason, "SCOPE_DENIED");
+        let done = world.service("orders.write", confirm);
+        ok(world.orders().confirm_order(done).await);
+        let by_service =
+            "SELECT count(*) FROM order_states WHERE actor = 'service:billing' AND session = ''";
+        assert_eq!(world.count(by_service).await, 1);
+    })
+    .await;
+}
