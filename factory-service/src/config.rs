@@ -67,9 +67,9 @@ pub struct Config {
     #[command(flatten)]
     pub client_secret: ClientSecret,
 
-    /// Do not serve reflection.
-    #[arg(long, env = "FACTORY_NO_REFLECTION")]
-    pub no_reflection: bool,
+    /// Whether server reflection is served (it needs no token).
+    #[arg(long, env = "FACTORY_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub reflection: bool,
 
     /// The keys that tokens are verified with.
     #[command(flatten)]

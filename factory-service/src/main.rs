@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: Config, logs: &LogArgs) -> Result<(), StartError> {
-    telemetry::init(logs)?;
+    let _logging = telemetry::init(logs)?;
     let failed = |error: std::io::Error| StartError::new("FACTORY_LISTEN", error.to_string());
     let shutdown = shutdown_signal().map_err(failed)?;
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;

@@ -100,7 +100,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     );
 
     let mut server = Server::new(
-        guard(verifier, !config.no_reflection)?,
+        guard(verifier, config.reflection)?,
         routes.routes(),
         SERVICES,
         DESCRIPTORS,
@@ -109,7 +109,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     server.limits = config.limits.limits(LOGINS)?;
     server.tls = config.tls.server(&["h2"])?;
     server.proxies = config.proxies.trusted(config.proxy_secret.clone())?;
-    server.reflection = !config.no_reflection;
+    server.reflection = config.reflection;
     server.entropy = entropy;
     server.metrics = config.metrics.start(&mut background).await?;
     Ok(Prepared {
