@@ -41,6 +41,14 @@ fn a_method_without_a_sound_rule_does_not_compile() {
             "a public method takes no scope",
         ),
         (rule("role_required: [\"\"]"), "an empty role"),
+        (
+            rule("token_required: true scope: \"two scopes\""),
+            "one scope-token",
+        ),
+        (
+            rule("token_required: true fresh_within: -1"),
+            "fresh_within is negative",
+        ),
     ] {
         let refused = check(&option).expect_err(&option);
         assert!(
@@ -48,6 +56,36 @@ fn a_method_without_a_sound_rule_does_not_compile() {
             "{option}: {refused}"
         );
     }
+}
+
+#[test]
+fn a_check_whose_terms_have_moved_does_not_pass() {
+    let mut compiler =
+        protox::Compiler::new([concat!(env!("CARGO_MANIFEST_DIR"), "/proto")]).unwrap();
+    compiler
+        .open_file(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/proto/google/api/http.proto"
+        ))
+        .unwrap();
+    let mut described = compiler.file_descriptor_set();
+    let method = prost_types::MethodDescriptorProto {
+        name: Some("Open".into()),
+        input_type: Some(".google.api.Http".into()),
+        output_type: Some(".google.api.Http".into()),
+        ..Default::default()
+    };
+    let service = prost_types::ServiceDescriptorProto {
+        name: Some("ShopService".into()),
+        method: vec![method],
+        ..Default::default()
+    };
+    described.file[0].service.push(service);
+    let refused = access_rules::check(&prost::Message::encode_to_vec(&described)).unwrap_err();
+    assert!(
+        refused.contains("ShopService.Open") && refused.contains("access.proto"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -62,7 +62,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: Config, log: &LogArgs) -> Result<(), Failure> {
-    telemetry::init(log)?;
+    let _logging = telemetry::init(log)?;
     let shutdown = shutdown_signal()?;
     let listen = config.listen;
     let prepared = prepare(config, Ambient::default()).await?;

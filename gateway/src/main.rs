@@ -76,7 +76,7 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: Config, logs: &LogArgs) -> Result<(), StartError> {
-    telemetry::init(logs)?;
+    let _logging = telemetry::init(logs)?;
     let failed =
         |error: &dyn std::fmt::Display| StartError::new("GATEWAY_LISTEN", error.to_string());
     let shutdown = shutdown_signal().map_err(|error| failed(&error))?;

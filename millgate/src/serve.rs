@@ -114,7 +114,7 @@ struct Listeners {
 /// # Errors
 /// Names the setting that keeps it from starting, or the service that ended by itself.
 pub(crate) async fn run(args: Args) -> Result<(), StartError> {
-    telemetry::init(&args.logs)?;
+    let _logging = telemetry::init(&args.logs)?;
     let stop = shutdown_signal().map_err(|error| StartError::new("signals", error.to_string()))?;
     let ambient = Ambient::default();
     let folder = Folder::open(&args.data_dir)?;

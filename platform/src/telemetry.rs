@@ -7,6 +7,7 @@ use std::io::IsTerminal as _;
 
 use clap::ValueEnum;
 use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, Layer as _, fmt::MakeWriter, layer::SubscriberExt as _};
 
 use crate::config::StartError;
@@ -50,14 +51,47 @@ impl Default for LogArgs {
     }
 }
 
+/// As many lines wait for a slow reader of standard error; more are dropped and counted.
+const WAITING_LINES: usize = 16_384;
+
+/// Keep this as long as the process logs: when it is dropped, the lines that wait are written.
+#[must_use = "the log ends with this"]
+pub struct Logging {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let lines = self.dropped.dropped_lines();
+        if lines > 0 {
+            tracing::warn!(
+                lines,
+                "log lines were dropped: standard error was read too slowly"
+            );
+        }
+    }
+}
+
 /// Starts the logging of this process, on standard error. Panics are logged as well; their
 /// text never reaches a caller.
 ///
+/// A thread of its own writes the lines: whoever floods the log with refusals, or does not read
+/// it, holds up no call and fills no memory.
+///
 /// # Errors
 /// When the filter cannot be read, or the process logs already.
-pub fn init(args: &LogArgs) -> Result<(), StartError> {
+pub fn init(args: &LogArgs) -> Result<Logging, StartError> {
     let to_a_person = std::io::stderr().is_terminal();
-    tracing::subscriber::set_global_default(subscriber(args, to_a_person, std::io::stderr)?)
+    let (lines, writer) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING_LINES)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    let logging = Logging {
+        dropped: lines.error_counter(),
+        _writer: writer,
+    };
+    tracing::subscriber::set_global_default(subscriber(args, to_a_person, lines)?)
         .map_err(|error| StartError::new("MILLGATE_LOG", error.to_string()))?;
     std::panic::set_hook(Box::new(|panic| {
         let place = panic
@@ -67,7 +101,7 @@ pub fn init(args: &LogArgs) -> Result<(), StartError> {
         let text = panic.payload_as_str().unwrap_or("a panic without a text");
         tracing::error!(target: "millgate.panic", place, text, "panic");
     }));
-    Ok(())
+    Ok(logging)
 }
 
 /// What [`init`] installs, with lines going to `writer`: for tests. `to_a_person` decides the

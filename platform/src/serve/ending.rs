@@ -3,13 +3,12 @@
 use std::{net::IpAddr, sync::Arc};
 
 use http::HeaderMap;
-use millgate_guard::HEALTH_SERVICE;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tracing::Span;
 
-use super::edge::Shared;
+use super::{edge::Shared, rate::is_health};
 use crate::fault::Reason;
 
 /// Lives as long as the call and its answer; what is to be noted is noted when it is dropped.
@@ -64,11 +63,7 @@ impl Drop for Ending {
         let reason = self.reason.map(Reason::as_str).unwrap_or_default();
         let client = self.client;
         // Orchestrators ask every few seconds, for ever.
-        if self
-            .path
-            .strip_prefix('/')
-            .is_some_and(|path| path.starts_with(HEALTH_SERVICE))
-        {
+        if code == Code::Ok && is_health(&self.path) {
             tracing::debug!(target: "millgate.access", ?code, reason, micros, %client, "call");
         } else {
             tracing::info!(target: "millgate.access", ?code, reason, micros, %client, "call");

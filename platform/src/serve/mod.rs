@@ -24,7 +24,6 @@ mod rate;
 
 use std::{future::Future, io, sync::Arc};
 
-use http::Response;
 use millgate_guard::{Guard, HEALTH_SERVICE, REFLECTION_SERVICES, SharedEntropy, SystemEntropy};
 use tokio::{
     net::TcpListener,
@@ -32,10 +31,7 @@ use tokio::{
     task::JoinSet,
     time::{Duration, sleep, timeout},
 };
-use tonic::{
-    body::Body,
-    service::{InterceptorLayer, Routes},
-};
+use tonic::service::Routes;
 use tower::ServiceBuilder;
 
 pub use health::Probe;
@@ -159,9 +155,7 @@ impl Server {
             routes = reflection(routes, self.services, self.descriptors)?;
         }
         let stack = ServiceBuilder::new()
-            .layer(self.guard.rule_layer())
-            .map_response(plain_body)
-            .layer(InterceptorLayer::new(self.guard.interceptor()))
+            .layer(self.guard.layer())
             .layer(rate::RateLayer::new(&self.limits))
             .service(routes.prepare());
         let edge = Edge::new(
@@ -222,15 +216,6 @@ impl Server {
         tracing::info!(address = %local, "stopped");
         Ok(())
     }
-}
-
-/// The interceptor wraps bodies in a type of its own, for which the rule layer has no refusal.
-fn plain_body<B>(response: Response<B>) -> Response<Body>
-where
-    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
-    B::Error: Into<tonic::codegen::StdError>,
-{
-    response.map(Body::new)
 }
 
 fn reflection(

@@ -133,10 +133,10 @@ impl Rates {
 }
 
 /// Orchestrators ask often, and from one address for everybody.
-fn is_health(path: &str) -> bool {
+pub(super) fn is_health(path: &str) -> bool {
     path.strip_prefix('/')
-        .and_then(|path| path.strip_prefix(HEALTH_SERVICE))
-        .is_some()
+        .and_then(|path| path.split_once('/'))
+        .is_some_and(|(service, _)| service == HEALTH_SERVICE)
 }
 
 fn admit<K: Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K, message: &str) -> Result<(), Fault> {
