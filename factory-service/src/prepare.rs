@@ -51,13 +51,18 @@ pub struct Prepared {
 pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, StartError> {
     let Ambient { clock, entropy } = ambient;
     let mut background = JoinSet::new();
-    let permissions = config.keys.keys_permissions;
-    let secrets = ServiceSecrets::load_or_create(&config.secrets, permissions, entropy.as_ref())
-        .map_err(|error| error.named("FACTORY_SECRETS"))?;
+    // First what only reads: a start that is refused by its settings leaves no file behind.
+    let auth = auth(&config, &clock, &entropy)?;
+    let limits = config.limits.limits(LOGINS)?;
+    let tls = config.tls.server(&["h2"])?;
+    let proxies = config.proxies.trusted(config.proxy_secret.clone())?;
     let (ring, watch) = config.keys.ring()?;
     if let Some(watch) = watch {
         background.spawn(watch);
     }
+    let permissions = config.keys.keys_permissions;
+    let secrets = ServiceSecrets::load_or_create(&config.secrets, permissions, entropy.as_ref())
+        .map_err(|error| error.named("FACTORY_SECRETS"))?;
     let url = config
         .database_url
         .resolve()?
@@ -70,7 +75,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         db: db.clone(),
         clock: clock.clone(),
         entropy: entropy.clone(),
-        auth: auth(&config, &clock, &entropy)?,
+        auth,
         body_key: hmac::Key::new(hmac::HMAC_SHA256, &*secrets.derive("registrations")),
     });
     let verifier = Arc::new(Verifier::new(ring, Expectations::default(), clock.clone()));
@@ -106,9 +111,9 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         DESCRIPTORS,
     );
     server.readiness = vec![Probe::database(&db)];
-    server.limits = config.limits.limits(LOGINS)?;
-    server.tls = config.tls.server(&["h2"])?;
-    server.proxies = config.proxies.trusted(config.proxy_secret.clone())?;
+    server.limits = limits;
+    server.tls = tls;
+    server.proxies = proxies;
     server.reflection = config.reflection;
     server.entropy = entropy;
     server.metrics = config.metrics.start(&mut background).await?;

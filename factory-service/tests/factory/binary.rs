@@ -108,6 +108,13 @@ fn its_help_lists_every_setting_and_a_wrong_one_is_refused_by_name() {
             "{name}"
         );
     }
-    let refused = binary().output().expect("ran");
+    let folder = tempfile::tempdir().expect("a folder");
+    let refused = binary()
+        .current_dir(folder.path())
+        .args(["--listen", "127.0.0.1:0", "--client-secret", "secret"])
+        .output()
+        .expect("ran");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("MILLGATE_KEYS"));
+    let left = std::fs::read_dir(folder.path()).expect("listed").count();
+    assert_eq!(left, 0, "a refused start leaves nothing behind");
 }

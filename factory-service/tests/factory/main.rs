@@ -11,6 +11,7 @@ mod auth_double;
 mod binary;
 mod customer_end;
 mod customers;
+mod doors;
 mod order_lists;
 mod order_verbs;
 mod orders;
