@@ -266,3 +266,38 @@ async fn a_request_id_registers_one_customer_and_another_body_is_another_request
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_twenty_registrations_of_one_email_at_once_one_succeeds() {
+    on_both(|world| async move {
+        let calls: Vec<_> = (0..20)
+            .map(|i| {
+                let mut customers = world.customers();
+                // Half of them are the very same request: without a request id it is another try all the same.
+                let password = if i % 2 == 0 {
+                    "correct horse"
+                } else {
+                    "battery staple"
+                };
+                let request = pb::RegisterCustomerRequest {
+                    password: password.into(),
+                    ..registration("Ada Lovelace")
+                };
+                tokio::spawn(async move { customers.register_customer(request).await })
+            })
+            .collect();
+        let mut registered = 0;
+        for call in calls {
+            match call.await.expect("an answer") {
+                Ok(_) => registered += 1,
+                refusal => assert_eq!(refused(refusal).reason, "EMAIL_TAKEN"),
+            }
+        }
+        assert_eq!((registered, world.auth.users()), (1, 1));
+        assert_eq!(
+            (world.count(PROFILES).await, world.count(EMAILS).await),
+            (1, 1)
+        );
+    })
+    .await;
+}
