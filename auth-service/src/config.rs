@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
 use millgate_guard::{Expectations, Scopes};
 use millgate_platform::config::duration;
 use millgate_platform::{
@@ -175,19 +174,6 @@ const SHORTEST_SESSION: Duration = Duration::from_secs(60);
 const LONGEST_SESSION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Config {
-    /// The settings of the environment, and the defaults for the rest: for a program that starts several services.
-    ///
-    /// # Errors
-    /// Names the variable with a wrong value.
-    pub fn from_environment() -> Result<Self, clap::Error> {
-        #[derive(Parser)]
-        struct Environment {
-            #[command(flatten)]
-            config: Config,
-        }
-        Environment::try_parse_from(["auth-service"]).map(|environment| environment.config)
-    }
-
     /// Checks what clap cannot.
     pub(crate) fn check(&self) -> Result<Checked, StartError> {
         let longest = self.expectations.longest_life;
@@ -238,6 +224,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[derive(Debug, Parser)]

@@ -20,6 +20,7 @@
 //! ```
 
 use crate::fault::{Fault, FieldViolation, Reason};
+use crate::idempotency::parse_request_id;
 
 /// What is wrong with one field: the error type of a domain type's `parse`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +64,15 @@ impl Fields {
     /// A collector without faults.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The faults of a request with this `request_id`, which is looked at first: it is told together with the rest.
+    pub fn of_request(request_id: &str) -> Self {
+        let mut fields = Self::new();
+        if !request_id.is_empty() {
+            fields.parse("request_id", parse_request_id(request_id));
+        }
+        fields
     }
 
     /// Keeps the value, or notes what is wrong with `field` and gives `None`.

@@ -21,6 +21,7 @@ use prost::Message;
 use ring::hmac;
 use uuid::Uuid;
 
+use crate::fields::{FieldFault, Fields};
 use crate::{
     context::hex,
     database::{Affected as _, Database, Tx},
@@ -113,7 +114,9 @@ impl Idempotency {
         if request_id.is_empty() {
             return Ok(Claim::Off);
         }
-        let request_id = parse_id(request_id)?;
+        let mut fields = Fields::new();
+        let request_id = fields.parse("request_id", parse_request_id(request_id));
+        let (request_id,) = fields.all((request_id,))?;
         let hash = self.hash(method, body);
         let caller = match by.into() {
             ClaimBy::Caller(key) => format!("caller:{key}"),
@@ -244,14 +247,14 @@ impl Once {
     }
 }
 
-/// The id in its one spelling (lower case, hyphens).
-fn parse_id(text: &str) -> Result<String, Fault> {
+/// A `request_id` in its one spelling (lower case, hyphens).
+///
+/// # Errors
+/// `FIELD_INVALID` when it is not a UUID with hyphens, or the nil one.
+pub fn parse_request_id(text: &str) -> Result<String, FieldFault> {
     match Uuid::try_parse(text) {
         Ok(id) if text.len() == 36 && !id.is_nil() => Ok(id.hyphenated().to_string()),
-        _ => Err(Fault::field(
-            "request_id",
-            "must be a UUID, e.g. of version 4",
-        )),
+        _ => Err(FieldFault::from("must be a UUID, e.g. of version 4")),
     }
 }
 
@@ -262,7 +265,7 @@ mod tests {
     #[test]
     fn an_id_has_one_spelling() {
         let id = "9F0E4C1A-2B3C-4D5E-8F90-A1B2C3D4E5F6";
-        assert_eq!(parse_id(id).expect("a UUID"), id.to_lowercase());
+        assert_eq!(parse_request_id(id).expect("a UUID"), id.to_lowercase());
         for bad in [
             "x",
             "9f0e4c1a2b3c4d5e8f90a1b2c3d4e5f6",
@@ -270,7 +273,7 @@ mod tests {
             "00000000-0000-0000-0000-000000000000",
             " 9f0e4c1a-2b3c-4d5e-8f90-a1b2c3d4e5f6",
         ] {
-            assert_eq!(parse_id(bad).expect_err(bad).reason(), Reason::FieldInvalid);
+            assert!(parse_request_id(bad).is_err(), "{bad}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::wire;
 
 /// The names and the password of a new account.
 pub(super) fn registration(message: &pb::RegisterRequest) -> Result<(Names, NewPassword), Fault> {
-    let mut fields = Fields::new();
+    let mut fields = Fields::of_request(&message.request_id);
     let names = names(&mut fields, "", &message.username, &message.email);
     let password = fields.parse("password", NewPassword::parse(&message.password));
     fields.all((names, password))

@@ -116,7 +116,7 @@ impl UserService for Users {
             message,
             origin,
         } = Known::of(request)?;
-        let mut fields = Fields::new();
+        let mut fields = Fields::of_request(&message.request_id);
         let id = fields.parse("id", wire::id(message.id));
         let role = fields.parse("role", wire::role(message.role));
         let (_, role) = fields.all((id, role))?;
@@ -133,7 +133,7 @@ fn id(field: &str, number: i64) -> Result<i64, Fault> {
 }
 
 fn wanted(message: &pb::CreateUserRequest) -> Result<Wanted, Fault> {
-    let mut fields = Fields::new();
+    let mut fields = Fields::of_request(&message.request_id);
     let password = fields.parse("password", NewPassword::parse(&message.password));
     let Some(user) = &message.user else {
         fields.refuse("user", "is needed");

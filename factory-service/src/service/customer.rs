@@ -71,7 +71,7 @@ impl CustomerService for Customers {
             ..
         } = Admitted::of(request)?;
         let who = Who::of(caller);
-        let fields = parse_new(message.customer.as_ref())?;
+        let fields = parse_new(&message)?;
         let request_id = std::mem::take(&mut message.request_id);
         let mut work = match self
             .0
@@ -98,7 +98,7 @@ impl CustomerService for Customers {
         let Admitted {
             caller, message, ..
         } = Admitted::of(request)?;
-        let (id, sight) = (parse_id(message.id)?, Sight::of(&caller));
+        let (id, sight) = (parse_id(Fields::new(), message.id)?, Sight::of(&caller));
         let customer = store::get(&self.0.db, id, sight)
             .await?
             .ok_or_else(|| not_found(id))?;
@@ -182,7 +182,7 @@ impl CustomerService for Customers {
         let Admitted {
             caller, message, ..
         } = Admitted::of(request)?;
-        let (id, sight) = (parse_id(message.id)?, Sight::of(&caller));
+        let (id, sight) = (parse_id(Fields::new(), message.id)?, Sight::of(&caller));
         let now = self.0.clock.now_micros();
         let mut tx = self.0.db.begin().await?;
         let customer = store::lock(&mut tx, id, sight, Intent::End).await?;
@@ -206,7 +206,8 @@ impl CustomerService for Customers {
             mut message,
             ..
         } = Admitted::of(request)?;
-        let (id, sight) = (parse_id(message.id)?, Sight::of(&caller));
+        let id = parse_id(Fields::of_request(&message.request_id), message.id)?;
+        let sight = Sight::of(&caller);
         let request_id = std::mem::take(&mut message.request_id);
         let mut work = match self
             .0
@@ -241,7 +242,8 @@ impl CustomerService for Customers {
             mut message,
             ..
         } = Admitted::of(request)?;
-        let (id, sight) = (parse_id(message.id)?, Sight::of(&caller));
+        let id = parse_id(Fields::of_request(&message.request_id), message.id)?;
+        let sight = Sight::of(&caller);
         let request_id = std::mem::take(&mut message.request_id);
         let mut work = match self
             .0
@@ -343,8 +345,7 @@ impl Factory {
     }
 }
 
-fn parse_id(asked: i64) -> Result<i64, Fault> {
-    let mut fields = Fields::new();
+fn parse_id(mut fields: Fields, asked: i64) -> Result<i64, Fault> {
     let id = fields.parse("id", id(asked));
     let (id,) = fields.all((id,))?;
     Ok(id)

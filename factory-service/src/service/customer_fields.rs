@@ -1,6 +1,7 @@
 //! What requests say of a customer: parsed, with every bad field at once.
 
 use millgate_contract::factory::v1 as pb;
+use millgate_platform::idempotency::parse_request_id;
 use millgate_platform::{Fault, FieldFault, Fields, Mask, Reason};
 
 use super::convert::{id, not_writable};
@@ -82,7 +83,10 @@ pub(super) fn parse_registration(
     // What makes a good password is auth's to say; that there is none can be said with the other fields.
     let missing = FieldFault::new(Reason::PasswordTooShort, "is needed");
     fields.check("password", !message.password.is_empty(), missing);
-    let request_id = fields.parse("request_id", parse_request_id(request_id));
+    let request_id = match request_id {
+        "" => Some(None),
+        id => fields.parse("request_id", parse_request_id(id)).map(Some),
+    };
     let (name, email, phone, shipping_address, request_id) =
         fields.all((name, email, phone, address, request_id))?;
     let phone = phone.unwrap_or_default();
@@ -100,21 +104,11 @@ pub(super) fn parse_registration(
     })
 }
 
-/// A request id in its one spelling; empty is none.
-fn parse_request_id(text: &str) -> Result<Option<String>, FieldFault> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match uuid::Uuid::try_parse(text) {
-        Ok(id) if text.len() == 36 && !id.is_nil() => Ok(Some(id.hyphenated().to_string())),
-        _ => Err("must be a UUID, e.g. of version 4".into()),
-    }
-}
-
 /// The profile that staff make.
-pub(super) fn parse_new(message: Option<&pb::Customer>) -> Result<CustomerFields, Fault> {
-    let message = message.ok_or_else(|| Fault::field("customer", "is needed"))?;
-    let mut fields = Fields::new();
+pub(super) fn parse_new(request: &pb::CreateCustomerRequest) -> Result<CustomerFields, Fault> {
+    let mut fields = Fields::of_request(&request.request_id);
+    let unset = pb::Customer::default();
+    let message = request.customer.as_ref().unwrap_or(&unset);
     let served = [
         ("id", message.id != 0),
         ("user_id", message.user_id != 0),

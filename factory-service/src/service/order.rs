@@ -168,11 +168,11 @@ impl Orders {
             ..
         } = request;
         let who = Who::of(caller);
-        let mut fields = Fields::new();
+        let request_id = message.take_request_id();
+        let mut fields = Fields::of_request(&request_id);
         let id = fields.parse("id", id(message.id()));
         let reason = fields.parse("reason", text::paragraph(message.reason(), 0, MAX_REASON));
         let (id, reason) = fields.all((id, reason))?;
-        let request_id = message.take_request_id();
         let mut work = match self
             .0
             .begin(&who.caller, verb.as_str(), &request_id, &message)
@@ -214,7 +214,7 @@ fn parse_placement(
     message: &pb::PlaceOrderRequest,
     sight: Sight,
 ) -> Result<(Owner, WantedLines), Fault> {
-    let mut fields = Fields::new();
+    let mut fields = Fields::of_request(&message.request_id);
     let owner = fields.parse("customer_id", Owner::of(sight, message.customer_id));
     let lines = message
         .lines

@@ -29,7 +29,7 @@ impl ProductService for Products {
             ..
         } = Admitted::of(request)?;
         let who = Who::of(caller);
-        let (fields, on_hand) = parse_new(message.product.as_ref())?;
+        let (fields, on_hand) = parse_new(&message)?;
         let request_id = std::mem::take(&mut message.request_id);
         let mut work = match self
             .0
@@ -148,7 +148,7 @@ impl ProductService for Products {
             mut message,
             ..
         } = Admitted::of(request)?;
-        let mut fields = Fields::new();
+        let mut fields = Fields::of_request(&message.request_id);
         let id = fields.parse("id", id(message.id));
         let (id,) = fields.all((id,))?;
         let request_id = std::mem::take(&mut message.request_id);
@@ -173,7 +173,7 @@ impl ProductService for Products {
             ..
         } = Admitted::of(request)?;
         let who = Who::of(caller);
-        let mut fields = Fields::new();
+        let mut fields = Fields::of_request(&message.request_id);
         let id = fields.parse("id", id(message.id));
         let delta = fields.parse("delta", product::delta(message.delta));
         let reason = fields.parse(

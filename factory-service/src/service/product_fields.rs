@@ -30,9 +30,10 @@ const KNOWN: &[&str] = &[
 /// Those that UpdateProduct writes.
 const WRITABLE: &[&str] = &["sku", "name", "description", "unit_price", "state"];
 
-pub(super) fn parse_new(message: Option<&pb::Product>) -> Result<(ProductFields, i64), Fault> {
-    let message = message.ok_or_else(|| Fault::field("product", "is needed"))?;
-    let mut fields = Fields::new();
+pub(super) fn parse_new(request: &pb::CreateProductRequest) -> Result<(ProductFields, i64), Fault> {
+    let mut fields = Fields::of_request(&request.request_id);
+    let unset = pb::Product::default();
+    let message = request.product.as_ref().unwrap_or(&unset);
     let served = [
         ("product.id", message.id != 0),
         ("product.reserved", message.reserved != 0),

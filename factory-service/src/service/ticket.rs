@@ -30,7 +30,7 @@ impl ServiceTicketService for Tickets {
             ..
         } = Admitted::of(request)?;
         let who = Who::of(caller);
-        let mut fields = Fields::new();
+        let mut fields = Fields::of_request(&message.request_id);
         let owner = fields.parse("customer_id", Owner::of(who.sight, message.customer_id));
         let description = text::paragraph(&message.description, 1, MAX_DESCRIPTION);
         let description = fields.parse("description", description);
@@ -143,7 +143,7 @@ impl ServiceTicketService for Tickets {
             ..
         } = Admitted::of(request)?;
         let who = Who::of(caller);
-        let mut fields = Fields::new();
+        let mut fields = Fields::of_request(&message.request_id);
         let id = fields.parse("id", id(message.id));
         let (id,) = fields.all((id,))?;
         let request_id = std::mem::take(&mut message.request_id);

@@ -90,7 +90,7 @@ async fn every_bad_field_of_a_product_is_named_at_once_and_nothing_is_written() 
         is_refused(
             world.products().create_product(world.staff(nothing)).await,
             "FIELD_INVALID",
-            &["product"],
+            &["product.sku", "product.name", "product.unit_price"],
         );
         assert_eq!(world.count("SELECT count(*) FROM products").await, 0);
         assert_eq!(world.count("SELECT count(*) FROM stock_movements").await, 0);
