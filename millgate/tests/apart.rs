@@ -1,4 +1,11 @@
 //! The services as processes of their own: crashes between them, a lost database, mutual TLS, the health commands.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and speaks to whoever runs it"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! Bad input, each kind of it: the pinned answer, and nothing half-written behind it.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and speaks to whoever runs it"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! What the README and the start tell people to paste, pasted.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and speaks to whoever runs it"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! The routes and bodies of the systems that Millgate grew from, as their own documentation sends them.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and speaks to whoever runs it"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! The end of the process: on purpose under load, and what it promised before.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and speaks to whoever runs it"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! Starting: what it prints, what it keeps, and what it refuses with the name of the setting at fault.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and speaks to whoever runs it"
+)]
 
 mod support;
 

@@ -1,4 +1,11 @@
 //! The main job, as people do it: register, log in, be refused, make products, place orders that move stock.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and speaks to whoever runs it"
+)]
 
 mod support;
 
