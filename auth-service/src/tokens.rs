@@ -1,4 +1,4 @@
-//! Access tokens, as DESIGN.md section 5 describes them.
+//! Access tokens: JWTs as RFC 9068 describes them.
 
 use std::time::Duration;
 

@@ -56,8 +56,8 @@ impl Details {
     }
 }
 
-/// A status with its `google.rpc.ErrorInfo` (domain [`DOMAIN`], `reason` as DESIGN section 7
-/// pins it) and further details.
+/// A status with its `google.rpc.ErrorInfo` (domain [`DOMAIN`], `reason` one of the names that clients
+/// branch on) and further details.
 #[must_use]
 pub fn status(code: Code, reason: &str, message: impl Into<String>, details: Details) -> Status {
     let mut error = ErrorDetails::new();

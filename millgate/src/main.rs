@@ -6,6 +6,7 @@
 )]
 
 mod banner;
+mod errors;
 mod folder;
 mod keys;
 mod policy;
@@ -36,6 +37,8 @@ enum Command {
     Keys(keys::Command),
     /// Prints who may call what, as Markdown: the content of docs/access.md.
     Policy,
+    /// Prints every reason for a refusal, as Markdown: the content of docs/errors.md.
+    Errors,
     /// Prints every setting of every binary, as Markdown: the content of docs/configuration.md.
     Settings,
 }
@@ -48,6 +51,10 @@ async fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(*args).await,
         Some(Command::Keys(command)) => keys::run(&command),
         Some(Command::Policy) => policy(),
+        Some(Command::Errors) => {
+            print!("{}", errors::page());
+            Ok(())
+        }
         Some(Command::Settings) => {
             print!("{}", settings::page());
             Ok(())

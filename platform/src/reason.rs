@@ -1,17 +1,17 @@
 //! Every reason that Millgate gives, and the gRPC code that belongs to it.
 //!
-//! This is the table of DESIGN.md section 7. Clients branch on the reason, so a name here
-//! is never changed and never given a second meaning.
+//! Clients branch on the reason, so a name here is never changed and never given a second
+//! meaning. `docs/errors.md` is made from this table.
 
 use tonic::Code;
 
 macro_rules! reasons {
-    ($($code:ident { $($(#[$doc:meta])* $name:ident = $text:literal,)+ })+) => {
+    ($($code:ident { $($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+ })+) => {
         /// What went wrong, as a name that a client can branch on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Reason {
-            $($($(#[$doc])* $name,)+)+
+            $($($(#[doc = $doc])+ $name,)+)+
         }
 
         impl Reason {
@@ -29,6 +29,13 @@ macro_rules! reasons {
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $($(Self::$name => $text,)+)+
+                }
+            }
+
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $($(Self::$name => concat!($($doc),+),)+)+
                 }
             }
 
