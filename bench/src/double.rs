@@ -22,6 +22,8 @@ use crate::keys::Keys;
 
 const SERVICES: &[&str] = &["millgate.factory.v1.ProductService"];
 
+const ANY_PORT: &str = "127.0.0.1:0";
+
 type Answer<T> = Result<Response<T>, Status>;
 type Get = pb::GetProductRequest;
 
@@ -29,6 +31,13 @@ type Get = pb::GetProductRequest;
 struct Double {
     message: fn(Request<Get>) -> Result<Get, Status>,
 }
+
+const BARE: Double = Double {
+    message: |request| Ok(request.into_inner()),
+};
+const GUARDED: Double = Double {
+    message: |request| Ok(Admitted::of(request)?.message),
+};
 
 /// A server that runs until this is dropped.
 pub(crate) struct Serving {
@@ -39,14 +48,22 @@ pub(crate) struct Serving {
 
 /// The double on a plain tonic server: no layers, no limits, nobody asks for the token.
 pub(crate) async fn bare() -> Result<Serving, Problem> {
-    let double = Double {
-        message: |request| Ok(request.into_inner()),
-    };
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
+    let (incoming, address) = incoming().await?;
     let served = tonic::transport::Server::builder()
-        .add_service(ProductServiceServer::new(double))
-        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
+        .add_service(ProductServiceServer::new(BARE))
+        .serve_with_incoming(incoming);
+    Ok(Serving::of(address, async {
+        let _until_dropped = served.await;
+    }))
+}
+
+/// The double on a plain tonic server with the guard's layers and no others: what the guard costs, and what the rest.
+pub(crate) async fn guard_alone(keys: &Keys) -> Result<Serving, Problem> {
+    let (incoming, address) = incoming().await?;
+    let served = tonic::transport::Server::builder()
+        .layer(guard(keys)?.layer())
+        .add_service(ProductServiceServer::new(GUARDED))
+        .serve_with_incoming(incoming);
     Ok(Serving::of(address, async {
         let _until_dropped = served.await;
     }))
@@ -55,25 +72,34 @@ pub(crate) async fn bare() -> Result<Serving, Problem> {
 /// The double as a service of ours: every layer of the platform and the guard with its rules; only the limits that
 /// throttle are off.
 pub(crate) async fn guarded(keys: &Keys) -> Result<Serving, Problem> {
-    let double = Double {
-        message: |request| Ok(Admitted::of(request)?.message),
-    };
-    let rules = Rules::from_descriptors(DESCRIPTORS)?
-        .serving(SERVICES)
-        .allow_public(&Server::public_services(true, true));
-    let routes = Routes::new(ProductServiceServer::new(double));
-    let guard = Guard::new(keys.verifier(), rules);
-    let mut server = Server::new(guard, routes, SERVICES, DESCRIPTORS);
+    let routes = Routes::new(ProductServiceServer::new(GUARDED));
+    let mut server = Server::new(guard(keys)?, routes, SERVICES, DESCRIPTORS);
     server.limits = Limits {
         calls_per_second: 0,
         logins: LoginLimit::default(),
         ..Limits::default()
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = TcpListener::bind(ANY_PORT).await?;
     let address = listener.local_addr()?;
     Ok(Serving::of(address, async {
         let _until_dropped = server.serve(listener, std::future::pending()).await;
     }))
+}
+
+/// The guard with the rules of the contract, as a service of ours has it.
+fn guard(keys: &Keys) -> Result<Guard, Problem> {
+    let rules = Rules::from_descriptors(DESCRIPTORS)?
+        .serving(SERVICES)
+        .allow_public(&Server::public_services(true, true));
+    Ok(Guard::new(keys.verifier(), rules))
+}
+
+/// A listener for a plain tonic server, with TCP_NODELAY as ours has it.
+async fn incoming() -> Result<(TcpIncoming, SocketAddr), Problem> {
+    let listener = TcpListener::bind(ANY_PORT).await?;
+    let address = listener.local_addr()?;
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok((incoming, address))
 }
 
 impl Serving {

@@ -74,7 +74,7 @@ impl Factory {
         config.limits.calls_per_second = 0;
         config.limits.logins_per_minute = 0;
         config.database = DatabaseOptions::default();
-        let prepared = factory_service::prepare(config, Ambient::system()).await?;
+        let prepared = factory_service::prepare(config, Ambient::default()).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let serving = Serving::of(address, async {

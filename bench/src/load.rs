@@ -8,6 +8,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 
+use crate::cpu::cpu_time;
+
 /// What one call came to; an error is told in a text.
 pub(crate) type Outcome = Result<(), String>;
 
@@ -33,6 +35,8 @@ pub(crate) struct Slice {
     pub(crate) first_failure: Option<String>,
     /// From the first call's start to the last one's end.
     pub(crate) elapsed: Duration,
+    /// What the whole process computed meanwhile, where the system tells.
+    pub(crate) cpu: Option<Duration>,
     /// Of every OK answer; of computations, the mean of every batch.
     pub(crate) latencies: Vec<Duration>,
 }
@@ -54,6 +58,7 @@ impl Load {
 
     /// One turn.
     pub(crate) async fn run(&self, concurrency: usize, time: Duration) -> Slice {
+        let computed_before = cpu_time();
         let started = Instant::now();
         let until = started + time;
         let mut workers = JoinSet::new();
@@ -75,6 +80,8 @@ impl Load {
             turn.add(ended.unwrap_or_else(|error| Slice::failure(error.to_string())));
         }
         turn.elapsed = started.elapsed();
+        let computed = cpu_time().zip(computed_before);
+        turn.cpu = computed.map(|(after, before)| after.saturating_sub(before));
         turn
     }
 }

@@ -7,6 +7,7 @@
 
 mod args;
 mod client;
+mod cpu;
 mod double;
 mod factory;
 mod keys;
@@ -60,12 +61,13 @@ async fn main() -> ExitCode {
 /// Measures, and removes what it made, however it ends. `None`: somebody stopped it.
 async fn bench(args: &Args) -> Result<Option<Report>, Problem> {
     let stop = shutdown_signal()?;
-    if let Some(filter) = &args.log {
+    let log = |filter: &String| {
         telemetry::init(&LogArgs {
             log: filter.clone(),
             ..LogArgs::default()
-        })?;
-    }
+        })
+    };
+    let _logging = args.log.as_ref().map(log).transpose()?;
     let needs_databases = args.wants(Which::C) || args.wants(Which::D);
     let stage = match needs_databases {
         true => Some(Stage::set().await?),

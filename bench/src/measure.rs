@@ -60,6 +60,8 @@ pub(crate) struct Measured {
     pub(crate) failed: u64,
     /// What the first error said.
     pub(crate) first_failure: Option<String>,
+    /// What the process computed for the OK answers; `None` as soon as one round does not tell.
+    cpu: Option<Duration>,
     rounds: Vec<Round>,
 }
 
@@ -70,6 +72,7 @@ impl Measured {
             ok: 0,
             failed: 0,
             first_failure: None,
+            cpu: Some(Duration::ZERO),
             rounds: Vec::new(),
         }
     }
@@ -84,6 +87,7 @@ impl Measured {
     fn take_round(&mut self, mut slice: Slice) {
         self.take_failures(&mut slice);
         self.ok += slice.ok;
+        self.cpu = self.cpu.zip(slice.cpu).map(|(sum, more)| sum + more);
         slice.latencies.sort_unstable();
         self.rounds.push(Round {
             rate: per_second(slice.ok, slice.elapsed),
@@ -95,6 +99,12 @@ impl Measured {
     /// OK answers a second: the median over the rounds.
     pub(crate) fn rate(&self) -> f64 {
         median(self.rounds.iter().map(|round| round.rate))
+    }
+
+    /// What this process computed for one OK answer, client and server together; a database server is not in it.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        let whole = self.cpu.filter(|_| self.ok > 0)?;
+        Some(Duration::from_secs_f64(1.0 / per_second(self.ok, whole)))
     }
 
     /// The time that half of the calls stayed below: the median over the rounds.
@@ -126,12 +136,22 @@ pub(crate) struct Ratio {
 impl Ratio {
     /// The rate of `over` by the rate of `under`, round by round.
     pub(crate) fn of_rates(over: &Measured, under: &Measured) -> Self {
-        let ratios: Vec<f64> = over
-            .rounds
-            .iter()
-            .zip(&under.rounds)
-            .map(|(over, under)| over.rate / under.rate)
-            .collect();
+        let pairs = over.rounds.iter().zip(&under.rounds);
+        Self::of(pairs.map(|(over, under)| over.rate / under.rate))
+    }
+
+    /// The rate of `over` by the rate that it would have if each of its calls cost one of each of the `parts`, and
+    /// nothing besides.
+    pub(crate) fn of_rate_in_a_row(over: &Measured, parts: [&Measured; 2]) -> Self {
+        let rounds = over.rounds.iter().enumerate();
+        Self::of(rounds.map(|(i, over)| {
+            let seconds = parts.map(|part| 1.0 / part.rounds[i].rate);
+            over.rate * seconds.iter().sum::<f64>()
+        }))
+    }
+
+    fn of(ratios: impl Iterator<Item = f64>) -> Self {
+        let ratios: Vec<f64> = ratios.collect();
         Self {
             median: median(ratios.iter().copied()),
             lowest: ratios.iter().copied().fold(f64::INFINITY, f64::min),
@@ -208,6 +228,7 @@ mod tests {
             failed,
             first_failure: (failed > 0).then(|| format!("failure {failed}")),
             elapsed: Duration::from_secs(2),
+            cpu: Some(Duration::from_secs(1)),
             latencies: millis.iter().copied().map(Duration::from_millis).collect(),
         }
     }
@@ -247,6 +268,17 @@ mod tests {
     }
 
     #[test]
+    fn computed_time_is_told_for_one_answer_or_not_at_all() {
+        let mut measured = measured(&[50]);
+        assert_eq!(measured.cpu(), Some(Duration::from_millis(10)));
+        measured.take_round(Slice {
+            cpu: None,
+            ..slice(1, 0, &[1])
+        });
+        assert_eq!(measured.cpu(), None);
+    }
+
+    #[test]
     fn the_first_error_is_kept_also_from_the_warm_up() {
         let mut measured = Measured::new(String::new());
         measured.take_failures(&mut slice(5, 1, &[]));
@@ -263,6 +295,13 @@ mod tests {
         assert!((ratio.median - 0.5).abs() < f64::EPSILON);
         assert!((ratio.lowest - 0.5).abs() < f64::EPSILON);
         assert!((ratio.highest - 0.9).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_costs_two_things_is_compared_with_both_in_a_row() {
+        let ratio =
+            Ratio::of_rate_in_a_row(&measured(&[40]), [&measured(&[100]), &measured(&[100])]);
+        assert!((ratio.median - 0.8).abs() < 1e-9);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use crate::factory::Factory;
 use crate::keys::Keys;
 use crate::load::Load;
 use crate::measure::{Measured, Plan, Ratio, Subject, interleaved};
-use crate::rpc::Guarded;
+use crate::rpc::Doubled;
 use crate::statements::{ProductRow, SELECT_PRODUCT};
 use crate::table::{Aim, Compared};
 
@@ -19,7 +19,7 @@ pub(crate) async fn measure(
     plan: &Plan,
 ) -> Result<(Vec<Measured>, Vec<Compared>), Problem> {
     let database = factory.database;
-    let double = Guarded::start(keys).await?;
+    let double = Doubled::by_millgate(keys).await?;
     let subjects = vec![
         Subject::new(
             format!("(c) SELECT by key in a loop, {database}"),
@@ -41,6 +41,11 @@ pub(crate) async fn measure(
         Compared {
             name: format!("(c) rate of GetProduct / of the double, {database}"),
             ratio: Ratio::of_rates(&measured[1], &measured[2]),
+            aim: Aim::None,
+        },
+        Compared {
+            name: format!("(c) rate of GetProduct / of loop and double in a row, {database}"),
+            ratio: Ratio::of_rate_in_a_row(&measured[1], [&measured[0], &measured[2]]),
             aim: Aim::None,
         },
     ];

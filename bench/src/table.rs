@@ -86,17 +86,18 @@ impl fmt::Display for Report {
             .unwrap_or_default();
         writeln!(
             f,
-            "{:width$}  {:>12}  {:>9}  {:>9}  {:>9}  {:>6}",
-            "measured", "OK a second", "p50", "p99", "OK", "errors"
+            "{:width$}  {:>12}  {:>9}  {:>9}  {:>9}  {:>9}  {:>6}",
+            "measured", "OK a second", "p50", "p99", "CPU each", "OK", "errors"
         )?;
         for measured in &self.measured {
             writeln!(
                 f,
-                "{:width$}  {:>12}  {:>9}  {:>9}  {:>9}  {:>6}",
+                "{:width$}  {:>12}  {:>9}  {:>9}  {:>9}  {:>9}  {:>6}",
                 measured.name,
                 grouped(measured.rate()),
                 time(measured.p50()),
                 time(measured.p99()),
+                measured.cpu().map_or_else(|| "-".to_owned(), time),
                 measured.ok,
                 measured.failed
             )?;
