@@ -18,6 +18,8 @@ fn main() -> Result<(), Failure> {
     for file in protos(&root.join("millgate"))? {
         compiler.open_file(file)?;
     }
+    // No message of ours names the details of errors, but whoever reads them asks reflection for their types.
+    compiler.open_file(root.join("google/rpc/error_details.proto"))?;
 
     // Only these bytes still hold the custom options: a round trip through prost's own types drops extensions.
     let descriptors = compiler.encode_file_descriptor_set();
@@ -31,6 +33,7 @@ fn main() -> Result<(), Failure> {
         .include_file("contract.rs")
         // Options of methods and fields: read from the descriptors, never used as Rust types.
         .extern_path(".google.api", "::prost_types")
+        .extern_path(".google.rpc", "::prost_types")
         .skip_debug(redacted.iter().map(|message| message.full_name()))
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())

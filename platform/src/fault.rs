@@ -67,20 +67,19 @@ impl Fault {
         Self::fields(Reason::FieldInvalid, vec![violation])
     }
 
-    /// Several bad fields under one reason. The message lists the first of them.
+    /// Several bad fields under one reason. The message tells the first few of them, for whoever sees
+    /// no more than it.
     pub fn fields(reason: Reason, violations: Vec<FieldViolation>) -> Self {
-        let message = match violations.as_slice() {
-            [] => String::from("the request is invalid"),
-            [one] => format!("{}: {}", one.field, one.description),
-            [first, rest @ ..] => {
-                format!(
-                    "{}: {} (and {} more)",
-                    first.field,
-                    first.description,
-                    rest.len()
-                )
-            }
-        };
+        const TOLD: usize = 5;
+        let told =
+            |violation: &FieldViolation| format!("{}: {}", violation.field, violation.description);
+        let told: Vec<_> = violations.iter().take(TOLD).map(told).collect();
+        let mut message = told.join("; ");
+        match violations.len() {
+            0 => message.push_str("the request is invalid"),
+            all if all > TOLD => message.push_str(&format!(" (and {} more)", all - TOLD)),
+            _ => {}
+        }
         let mut fault = Self::new(reason, message);
         fault.0.fields = violations;
         fault
@@ -239,6 +238,23 @@ mod tests {
     use tonic_types::StatusExt as _;
 
     use super::*;
+
+    #[test]
+    fn the_message_tells_the_first_few_bad_fields_and_how_many_more() {
+        let bad = |field: usize| FieldViolation {
+            field: format!("f{field}"),
+            reason: Reason::FieldInvalid,
+            description: String::from("is bad"),
+        };
+        let message = |count: usize| {
+            let fault = Fault::fields(Reason::FieldInvalid, (0..count).map(bad).collect());
+            Status::from(fault).message().to_owned()
+        };
+        assert_eq!(message(2), "f0: is bad; f1: is bad");
+        assert_eq!(message(0), "the request is invalid");
+        assert!(message(5).ends_with("f4: is bad"));
+        assert!(message(7).ends_with("f4: is bad (and 2 more)"));
+    }
 
     #[test]
     fn the_caller_reads_reason_fields_metadata_and_when_to_retry() {
