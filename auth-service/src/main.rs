@@ -1,6 +1,7 @@
 //! `auth-service` serves; `auth-service healthcheck` asks a running one whether it is well.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,9 +64,13 @@ async fn main() -> ExitCode {
 
 async fn serve(config: Config, log: &LogArgs) -> Result<(), Failure> {
     let _logging = telemetry::init(log)?;
-    let shutdown = shutdown_signal()?;
+    let mut shutdown = pin!(shutdown_signal()?);
     let listen = config.listen;
-    let prepared = prepare(config, Ambient::default()).await?;
+    let prepared = tokio::select! {
+        // It may wait minutes for the migrations of another replica.
+        () = &mut shutdown => return Ok(()),
+        prepared = prepare(config, Ambient::default()) => prepared?,
+    };
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| format!("AUTH_LISTEN: {listen}: {error}"))?;

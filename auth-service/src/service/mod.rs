@@ -24,12 +24,14 @@ pub(crate) const SERVICES: &[&str] = &[
     "millgate.auth.v1.UserService",
 ];
 
-/// The calls that count against the logins of an address: those that cost a password hash without a token. Not
-/// IssueServiceToken: guessing a 256-bit secret is hopeless, and people who mistype their passwords must not lock out
-/// the services behind the same address.
+/// The calls that count against the logins of an address: those that cost a password hash and are open to everybody,
+/// or to everybody who registers. ChangePassword is one: whoever has got hold of a token guesses its password there, and
+/// one account could otherwise keep the hashing pool full for all. Not IssueServiceToken: guessing a 256-bit secret is
+/// hopeless, and people who mistype their passwords must not lock out the services behind the same address.
 pub(crate) const LOGIN_PATHS: &[&str] = &[
     "/millgate.auth.v1.AuthService/Login",
     "/millgate.auth.v1.AuthService/Register",
+    "/millgate.auth.v1.AuthService/ChangePassword",
 ];
 
 /// All services, with the check of the caller's standing before each of them.

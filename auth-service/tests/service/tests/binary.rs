@@ -14,11 +14,12 @@ struct Running {
     endpoint: String,
 }
 
-/// Starts the binary on a free port and waits for the log line that says which.
-fn start(place: &Place) -> Running {
+/// The binary on a free port.
+fn command(place: &Place) -> Command {
     let path = |name: &str| place.folder.path().join(name);
     std::fs::write(path("password"), PASSWORD).expect("written");
-    let mut process = Command::new(env!("CARGO_BIN_EXE_auth-service"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auth-service"));
+    command
         .env_clear()
         .env("AUTH_DATABASE_URL", &place.url)
         .env("AUTH_LISTEN", "127.0.0.1:0")
@@ -28,9 +29,21 @@ fn start(place: &Place) -> Running {
         .env("AUTH_FACTORY_CLIENT_SECRET", FACTORY_SECRET)
         .env("MILLGATE_LOG_FORMAT", "json")
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Sends SIGTERM.
+fn terminate(process: &Child) {
+    let sent = Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .status();
+    assert!(sent.expect("sent").success());
+}
+
+/// Starts the binary on a free port and waits for the log line that says which.
+fn start(place: &Place) -> Running {
+    let mut process = command(place).spawn().expect("it starts");
     let mut log = BufReader::new(process.stderr.take().expect("a log"));
     let mut line = String::new();
     while !line.contains("\"message\":\"serving\"") {
@@ -50,6 +63,39 @@ fn start(place: &Place) -> Running {
     }
 }
 
+/// The binary on this place's SQLite file, while somebody else migrates it.
+#[test]
+fn a_start_that_waits_for_the_migrations_of_another_ends_when_told_to() {
+    let (url, folder) = millgate_platform::testing::sqlite_url();
+    let place = Place::at(&url);
+    let file = url.trim_start_matches("sqlite:");
+    let lock = std::fs::File::create(format!("{file}.lock")).expect("a lock file");
+    lock.lock().expect("held");
+    std::fs::set_permissions(
+        format!("{file}.lock"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o600),
+    )
+    .expect("private");
+    let mut process = command(&place).spawn().expect("it starts");
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(
+        process.try_wait().expect("asked").is_none(),
+        "it waits for the lock"
+    );
+    terminate(&process);
+    let told = std::time::Instant::now();
+    let ended = loop {
+        match process.try_wait().expect("asked") {
+            Some(status) => break Some(status),
+            None if told.elapsed() > Duration::from_secs(5) => break None,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    let _ = process.kill();
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+    drop(folder);
+}
+
 impl Drop for Running {
     /// A test that fails leaves no process behind.
     fn drop(&mut self) {
@@ -60,14 +106,7 @@ impl Drop for Running {
 impl Running {
     /// Asks it to stop; gives what it logged since it served.
     fn stop(mut self) -> String {
-        let pid = self.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .expect("sent")
-                .success()
-        );
+        terminate(&self.process);
         let mut rest = String::new();
         self.log.read_to_string(&mut rest).expect("a log");
         assert_eq!(

@@ -252,6 +252,32 @@ async fn the_logins_of_an_address_are_counted_and_those_of_services_are_not() {
 }
 
 #[tokio::test]
+async fn who_has_a_token_cannot_guess_its_password_faster_than_a_stranger() {
+    on_both_with(&["--logins-per-minute", "3"], async |house| {
+        let token = house.login(ADMIN).await.access_token;
+        let guess = async || {
+            let request = pb::ChangePasswordRequest {
+                current_password: "a wrong guess".into(),
+                new_password: "quite another password".into(),
+            };
+            reason(
+                house
+                    .auth
+                    .clone()
+                    .change_password(with(&token, request))
+                    .await,
+            )
+        };
+        for _ in 0..2 {
+            assert_eq!(guess().await, "CREDENTIALS_INVALID");
+        }
+        assert_eq!(guess().await, "RATE_LIMITED");
+        house.who_am_i(&token).await.expect("other calls go on");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_session_remembers_where_it_came_from() {
     on_both(async |house| {
         let request = pb::LoginRequest {
