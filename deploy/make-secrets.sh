@@ -11,24 +11,40 @@ mkdir -p "$folder"
 chmod 0700 "$folder"
 cd "$folder"
 
-random() { head -c 32 /dev/urandom | base64 -w 0 | tr '+/' '-_' | tr -d '='; }
-# make NAME CONTENT: writes a file that is not there yet.
+random() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
+# make NAME COMMAND...: writes what the command prints to a file that is not there yet. Whole or not at all: half a
+# secret of a run that broke off would be kept by the next one.
 make() {
-  if [ -e "$1" ]; then
-    echo "kept $folder/$1"
-  else
-    printf '%s' "$2" >"$1"
-    echo "made $folder/$1"
+  local name=$1
+  shift
+  if [ -e "$name" ]; then
+    echo "kept $folder/$name"
+    return
   fi
+  "$@" >"$name.new"
+  mv "$name.new" "$name"
+  echo "made $folder/$name"
 }
 
-make keys.json "{\"keys\":[{\"kty\":\"oct\",\"kid\":\"$(random | cut -c 1-12)\",\"alg\":\"HS256\",\"use\":\"sig\",\"status\":\"active\",\"k\":\"$(random)\"}]}"
-make auth.secrets "$(random)"
-make factory.secrets "$(random)"
-make factory_client_secret "$(random)"
-make admin_password "$(random)"
-make postgres_password "$(random)"
-make auth_db_password "$(random)"
-make factory_db_password "$(random)"
-make auth_database_url "postgres://auth:$(cat auth_db_password)@postgres:5432/auth"
-make factory_database_url "postgres://factory:$(cat factory_db_password)@postgres:5432/factory"
+keys() {
+  local id key
+  id=$(random)
+  key=$(random)
+  printf '{"keys":[{"kty":"oct","kid":"%s","alg":"HS256","use":"sig","status":"active","k":"%s"}]}' "${id:0:12}" "$key"
+}
+database_url() {
+  local password
+  password=$(cat "$1_db_password")
+  printf 'postgres://%s:%s@postgres:5432/%s' "$1" "$password" "$1"
+}
+
+make keys.json keys
+make auth.secrets random
+make factory.secrets random
+make factory_client_secret random
+make admin_password random
+make postgres_password random
+make auth_db_password random
+make factory_db_password random
+make auth_database_url database_url auth
+make factory_database_url database_url factory
