@@ -5,7 +5,7 @@ use millgate_platform::{Etag, FieldFault};
 use prost_types::Timestamp;
 
 use crate::actions::Issued;
-use crate::domain::{Micros, Role, User, UserState};
+use crate::domain::{Email, ExternalId, Micros, NewUser, Role, User, UserState, Username};
 use secrecy::ExposeSecret;
 
 /// Takes the `request_id` out of a request: what remains is compared when the id comes again.
@@ -31,6 +31,42 @@ pub(crate) fn user(user: &User) -> pb::User {
         create_time: Some(timestamp(user.create_time)),
         update_time: Some(timestamp(user.update_time)),
         last_login_time: user.last_login_time.map(timestamp),
+    }
+}
+
+/// What names the person of an account as it goes out. The memory of request ids does without it, so that a deleted
+/// account leaves no name behind there; a retry brings it again, or the account still has it.
+#[derive(Debug, Clone)]
+pub(crate) struct Naming {
+    username: String,
+    email: String,
+    external_id: String,
+}
+
+impl Naming {
+    /// Takes it out of an answer.
+    pub(crate) fn take(user: &mut pb::User) -> Self {
+        Self {
+            username: std::mem::take(&mut user.username),
+            email: std::mem::take(&mut user.email),
+            external_id: std::mem::take(&mut user.external_id),
+        }
+    }
+
+    /// What a request for a new account names.
+    pub(crate) fn of(new: &NewUser) -> Self {
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Self {
+            username: text(new.names.username().map(Username::as_str)),
+            email: text(new.names.email().map(Email::as_str)),
+            external_id: text(new.external_id.as_ref().map(ExternalId::as_str)),
+        }
+    }
+
+    /// Puts it into an answer.
+    pub(crate) fn put(self, user: &mut pb::User) {
+        (user.username, user.email, user.external_id) =
+            (self.username, self.email, self.external_id);
     }
 }
 

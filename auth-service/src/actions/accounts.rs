@@ -2,7 +2,7 @@
 
 use millgate_contract::auth::v1 as pb;
 use millgate_guard::Caller;
-use millgate_platform::{Etag, Fault, Page, Tx};
+use millgate_platform::{Claim, Etag, Fault, Page, Tx};
 
 use crate::app::App;
 use crate::audit::Event;
@@ -10,8 +10,9 @@ use crate::domain::{
     EndReason, ExternalId, NameChange, Names, NewPassword, NewUser, Role, User, Viewer, not_found,
 };
 use crate::origin::Origin;
+use crate::store;
 use crate::store::user_list::{Filter, Order};
-use crate::{store, wire};
+use crate::wire::{self, Naming};
 
 /// The parsed account of a CreateUser.
 pub(crate) struct Wanted {
@@ -52,12 +53,12 @@ pub(crate) async fn create(
         .idempotency
         .claim(&mut tx, &caller.key(), "CreateUser", &request_id, &body)
         .await?;
-    if let Some(answer) = once.replay() {
+    if let Some(mut answer) = once.replay() {
+        Naming::of(&new).put(&mut answer);
         return Ok(answer);
     }
     let user = store::users::insert(&mut tx, &new, app.now()).await?;
-    let answer = wire::user(&user);
-    once.record(&mut tx, &answer).await?;
+    let answer = remembered(once, &mut tx, wire::user(&user)).await?;
     tx.commit().await?;
     tell("create_user", caller, &user, origin);
     Ok(answer)
@@ -161,7 +162,10 @@ pub(crate) async fn set_role(
         .idempotency
         .claim(&mut tx, &caller.key(), "SetUserRole", &request_id, &body)
         .await?;
-    if let Some(answer) = once.replay() {
+    if let Some(mut answer) = once.replay() {
+        if let Some(user) = store::users::in_tx(&mut tx, body.id).await? {
+            Naming::take(&mut wire::user(&user)).put(&mut answer);
+        }
         return Ok(answer);
     }
     let mut user = held(&mut tx, caller, body.id, &body.etag).await?;
@@ -173,12 +177,23 @@ pub(crate) async fn set_role(
         user = store::users::set_role(&mut tx, user.id, role, now).await?;
         store::sessions::end_all(&mut tx, user.id, "", EndReason::RoleChanged, now).await?;
     }
-    let answer = wire::user(&user);
-    once.record(&mut tx, &answer).await?;
+    let answer = remembered(once, &mut tx, wire::user(&user)).await?;
     tx.commit().await?;
     if changes {
         tell("set_user_role", caller, &user, origin);
     }
+    Ok(answer)
+}
+
+/// The answer, remembered without what names the person.
+async fn remembered(
+    once: Claim<pb::User>,
+    tx: &mut Tx,
+    mut answer: pb::User,
+) -> Result<pb::User, Fault> {
+    let naming = Naming::take(&mut answer);
+    once.record(tx, &answer).await?;
+    naming.put(&mut answer);
     Ok(answer)
 }
 

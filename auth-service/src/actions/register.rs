@@ -7,7 +7,8 @@ use crate::app::App;
 use crate::audit::Event;
 use crate::domain::{Names, NewPassword, NewUser, Role};
 use crate::origin::Origin;
-use crate::{store, wire};
+use crate::store;
+use crate::wire::{self, Naming};
 
 /// Makes an account with the role `customer`.
 ///
@@ -36,15 +37,13 @@ pub(crate) async fn register(
         .idempotency
         .claim(&mut tx, ClaimBy::Anyone, "Register", &request_id, &body)
         .await?;
-    if let Some(answer) = once.replay() {
-        return Ok(answer);
+    if let Some(user) = once.replay() {
+        return Ok(answer(user, Naming::of(&new)));
     }
     let user = store::users::insert(&mut tx, &new, app.now()).await?;
-    let answer = pb::RegisterResponse {
-        message: "User created successfully.".to_owned(),
-        user: Some(wire::user(&user)),
-    };
-    once.record(&mut tx, &answer).await?;
+    let mut made = wire::user(&user);
+    let naming = Naming::take(&mut made);
+    once.record(&mut tx, &made).await?;
     tx.commit().await?;
     Event {
         what: "register",
@@ -52,5 +51,13 @@ pub(crate) async fn register(
         ..Event::default()
     }
     .done(origin);
-    Ok(answer)
+    Ok(answer(made, naming))
+}
+
+fn answer(mut user: pb::User, naming: Naming) -> pb::RegisterResponse {
+    naming.put(&mut user);
+    pb::RegisterResponse {
+        message: "User created successfully.".to_owned(),
+        user: Some(user),
+    }
 }

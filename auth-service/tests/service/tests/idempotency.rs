@@ -1,5 +1,6 @@
 use super::harness::*;
 use millgate_contract::auth::v1 as pb;
+use millgate_platform::on;
 use std::time::Duration;
 use tonic::{Code, Status};
 
@@ -72,6 +73,69 @@ async fn the_same_registration_again_gets_the_first_answer() {
             "USERNAME_TAKEN",
             "after a day"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_remembered_names_nobody_and_the_first_answer_comes_whole_all_the_same() {
+    on_both(async |house| {
+        let admin = house.admin().await;
+        let registering = pb::RegisterRequest {
+            email: "Grace.Hopper@example.com".into(),
+            ..registering("", PASSWORD)
+        };
+        let registered = register(&house, registering.clone()).await.expect("made");
+        let mut creating = creating("Grace", PASSWORD);
+        creating.user.as_mut().expect("a user").external_id = "Grace's own id".into();
+        let created = create(&house, &admin, creating.clone())
+            .await
+            .expect("made");
+        let giving = pb::SetUserRoleRequest {
+            id: registered.user.as_ref().expect("a user").id,
+            role: pb::Role::Mechanic.into(),
+            request_id: "11111111-2222-4333-8444-555555555555".into(),
+            ..Default::default()
+        };
+        let give = async || {
+            let request = with(&admin, giving.clone());
+            house.users.clone().set_user_role(request).await
+        };
+        let given = give().await.expect("given").into_inner();
+        assert_eq!(given.email, "Grace.Hopper@example.com");
+
+        const REMEMBERED: &str = "SELECT response FROM idempotency_keys";
+        let remembered: Vec<Vec<u8>> = on!(&house.db, |c| sqlx::query_scalar(REMEMBERED)
+            .fetch_all(c)
+            .await)
+        .expect("read");
+        assert_eq!(remembered.len(), 3);
+        for answer in &remembered {
+            assert!(
+                !String::from_utf8_lossy(answer)
+                    .to_lowercase()
+                    .contains("grace"),
+                "a deletion would leave it behind"
+            );
+        }
+        assert_eq!(
+            register(&house, registering).await.expect("again"),
+            registered
+        );
+        assert_eq!(
+            create(&house, &admin, creating).await.expect("again"),
+            created
+        );
+        assert_eq!(give().await.expect("again").into_inner(), given);
+
+        let delete = pb::DeleteUserRequest {
+            id: given.id,
+            ..Default::default()
+        };
+        let delete = with(&admin, delete);
+        house.users.clone().delete_user(delete).await.expect("gone");
+        let after = give().await.expect("again").into_inner();
+        assert_eq!((after.id, after.email.as_str()), (given.id, ""));
     })
     .await;
 }
