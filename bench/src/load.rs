@@ -16,10 +16,12 @@ pub(crate) type Outcome = Result<(), String>;
 /// How many computations are timed together: reading the clock costs about as much as a tenth of one.
 const BATCH: u32 = 64;
 
+type Call = Arc<dyn Fn(u64) -> BoxFuture<'static, Outcome> + Send + Sync>;
+
 /// The work of a subject. The number that it gets is another one at each call of a turn.
 pub(crate) enum Load {
     /// Something to wait for, done by as many tasks at once as the plan says.
-    Calls(Arc<dyn Fn(u64) -> BoxFuture<'static, Outcome> + Send + Sync>),
+    Calls(Call),
     /// Something to compute, on one thread.
     Computations(Arc<dyn Fn(u64) -> Outcome + Send + Sync>),
 }
@@ -54,6 +56,21 @@ impl Load {
     /// Something to compute.
     pub(crate) fn computations(compute: impl Fn(u64) -> Outcome + Send + Sync + 'static) -> Self {
         Self::Computations(Arc::new(compute))
+    }
+
+    /// Both kinds of calls for each of its own, one after the other: what a call must cost that does the work of both.
+    pub(crate) fn in_a_row(first: &Self, second: &Self) -> Option<Self> {
+        let (Self::Calls(first), Self::Calls(second)) = (first, second) else {
+            return None;
+        };
+        let (first, second) = (first.clone(), second.clone());
+        Some(Self::calls(move |number| {
+            let (first, second) = (first(number), second.clone());
+            async move {
+                first.await?;
+                second(number).await
+            }
+        }))
     }
 
     /// One turn.
@@ -173,6 +190,22 @@ mod tests {
         let turn = load.run(3, MOMENT).await;
         assert_eq!(turn.first_failure, None);
         assert_eq!(turn.ok, seen.lock().expect("not poisoned").len() as u64);
+    }
+
+    #[tokio::test]
+    async fn two_in_a_row_are_one_answer_and_an_error_of_either_is_one() {
+        let good = Load::calls(|_| async { Ok(()) });
+        let bad = Load::calls(|_| async { Err("bad".to_owned()) });
+        for (first, second, fails) in [
+            (&good, &good, false),
+            (&good, &bad, true),
+            (&bad, &good, true),
+        ] {
+            let both = Load::in_a_row(first, second).expect("calls");
+            let turn = both.run(1, MOMENT).await;
+            assert_eq!((turn.ok == 0, turn.failed > 0), (fails, fails));
+        }
+        assert!(Load::in_a_row(&good, &Load::computations(|_| Ok(()))).is_none());
     }
 
     #[tokio::test]

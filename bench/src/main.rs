@@ -120,7 +120,7 @@ async fn measure(args: &Args, stage: Option<&Stage>) -> Result<Report, Problem> 
     }
     if args.wants(Which::D) {
         for factory in &factories {
-            report.add(ordering::measure(factory, &plan).await?);
+            report.add(ordering::measure(factory, &keys, &plan).await?);
         }
     }
     Ok(report)

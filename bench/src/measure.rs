@@ -137,21 +137,7 @@ impl Ratio {
     /// The rate of `over` by the rate of `under`, round by round.
     pub(crate) fn of_rates(over: &Measured, under: &Measured) -> Self {
         let pairs = over.rounds.iter().zip(&under.rounds);
-        Self::of(pairs.map(|(over, under)| over.rate / under.rate))
-    }
-
-    /// The rate of `over` by the rate that it would have if each of its calls cost one of each of the `parts`, and
-    /// nothing besides.
-    pub(crate) fn of_rate_in_a_row(over: &Measured, parts: [&Measured; 2]) -> Self {
-        let rounds = over.rounds.iter().enumerate();
-        Self::of(rounds.map(|(i, over)| {
-            let seconds = parts.map(|part| 1.0 / part.rounds[i].rate);
-            over.rate * seconds.iter().sum::<f64>()
-        }))
-    }
-
-    fn of(ratios: impl Iterator<Item = f64>) -> Self {
-        let ratios: Vec<f64> = ratios.collect();
+        let ratios: Vec<f64> = pairs.map(|(over, under)| over.rate / under.rate).collect();
         Self {
             median: median(ratios.iter().copied()),
             lowest: ratios.iter().copied().fold(f64::INFINITY, f64::min),
@@ -295,13 +281,6 @@ mod tests {
         assert!((ratio.median - 0.5).abs() < f64::EPSILON);
         assert!((ratio.lowest - 0.5).abs() < f64::EPSILON);
         assert!((ratio.highest - 0.9).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn what_costs_two_things_is_compared_with_both_in_a_row() {
-        let ratio =
-            Ratio::of_rate_in_a_row(&measured(&[40]), [&measured(&[100]), &measured(&[100])]);
-        assert!((ratio.median - 0.8).abs() < 1e-9);
     }
 
     #[tokio::test]

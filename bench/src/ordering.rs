@@ -9,8 +9,10 @@ use millgate_platform::{Clock as _, Database, SystemClock, Tx, on, on_tx};
 use crate::Problem;
 use crate::client::{scattered, slot, told};
 use crate::factory::Factory;
+use crate::keys::Keys;
 use crate::load::Load;
 use crate::measure::{Measured, Plan, Ratio, Subject, interleaved};
+use crate::rpc::Doubled;
 use crate::statements::{
     BOOKS, INSERT_LINES_SQLITE, INSERT_ORDER, INSERT_STATE, LINES, OFFERS_POSTGRES, OFFERS_SQLITE,
     PLACE_POSTGRES, RESERVE_SQLITE,
@@ -32,28 +34,43 @@ type OfferRow = (Option<i64>, i64, String, String, i64, String, i64, String);
 /// When the rows that were written do not add up afterwards: then something else was measured.
 pub(crate) async fn measure(
     factory: &Factory,
+    keys: &Keys,
     plan: &Plan,
 ) -> Result<(Vec<Measured>, Vec<Compared>), Problem> {
     let database = factory.database;
+    let double = Doubled::by_millgate(keys).await?;
+    let statements = statement_loop(factory);
+    let both = double.behind(&statements, &factory.products)?;
     let subjects = vec![
         Subject::new(
             format!("(d) the statements in a loop, {database}"),
-            statement_loop(factory),
+            statements,
         ),
         Subject::new(
             format!("(d) PlaceOrder of the factory, {database}"),
             place_order(factory),
         ),
+        Subject::new(
+            format!("(d) the statements and a double in a row, {database}"),
+            both,
+        ),
     ];
     let measured = interleaved(subjects, plan).await;
     let answered = measured.iter().map(|measured| measured.ok).sum();
     check_books(&factory.pool, answered).await?;
-    let compared = Compared {
-        name: format!("(d) rate of PlaceOrder / of the loop, {database}"),
-        ratio: Ratio::of_rates(&measured[1], &measured[0]),
-        aim: Aim::AtLeast(0.8),
-    };
-    Ok((measured, vec![compared]))
+    let compared = vec![
+        Compared {
+            name: format!("(d) rate of PlaceOrder / of the loop, {database}"),
+            ratio: Ratio::of_rates(&measured[1], &measured[0]),
+            aim: Aim::AtLeast(0.8),
+        },
+        Compared {
+            name: format!("(d) rate of PlaceOrder / of both in a row, {database}"),
+            ratio: Ratio::of_rates(&measured[1], &measured[2]),
+            aim: Aim::None,
+        },
+    ];
+    Ok((measured, compared))
 }
 
 fn place_order(factory: &Factory) -> Load {

@@ -20,16 +20,25 @@ pub(crate) async fn measure(
 ) -> Result<(Vec<Measured>, Vec<Compared>), Problem> {
     let database = factory.database;
     let double = Doubled::by_millgate(keys).await?;
+    let statements = select_loop(factory);
+    let both = double.behind(&statements, &factory.products)?;
     let subjects = vec![
         Subject::new(
             format!("(c) SELECT by key in a loop, {database}"),
-            select_loop(factory),
+            statements,
         ),
         Subject::new(
             format!("(c) GetProduct of the factory, {database}"),
             factory.client.get_product(&factory.products),
         ),
-        double.subject("(c) GetProduct of a double, Millgate", &factory.products),
+        Subject::new(
+            "(c) GetProduct of a double, Millgate",
+            double.get_product(&factory.products),
+        ),
+        Subject::new(
+            format!("(c) that SELECT and the double in a row, {database}"),
+            both,
+        ),
     ];
     let measured = interleaved(subjects, plan).await;
     let compared = vec![
@@ -44,8 +53,8 @@ pub(crate) async fn measure(
             aim: Aim::None,
         },
         Compared {
-            name: format!("(c) rate of GetProduct / of loop and double in a row, {database}"),
-            ratio: Ratio::of_rate_in_a_row(&measured[1], [&measured[0], &measured[2]]),
+            name: format!("(c) rate of GetProduct / of both in a row, {database}"),
+            ratio: Ratio::of_rates(&measured[1], &measured[3]),
             aim: Aim::None,
         },
     ];

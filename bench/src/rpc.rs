@@ -6,6 +6,7 @@ use crate::Problem;
 use crate::client::Client;
 use crate::double::{Serving, bare, guard_alone, guarded};
 use crate::keys::Keys;
+use crate::load::Load;
 use crate::measure::{Measured, Plan, Ratio, Subject, interleaved};
 use crate::table::{Aim, Compared};
 
@@ -29,8 +30,15 @@ impl Doubled {
     }
 
     /// Its GetProduct, which answers from memory.
-    pub(crate) fn subject(&self, name: impl Into<String>, products: &Arc<[i64]>) -> Subject {
-        Subject::new(name, self.client.get_product(products))
+    pub(crate) fn get_product(&self, products: &Arc<[i64]>) -> Load {
+        self.client.get_product(products)
+    }
+
+    /// A loop of statements with a GetProduct of the double behind each: what the factory does for a call, without the
+    /// factory.
+    pub(crate) fn behind(&self, statements: &Load, products: &Arc<[i64]>) -> Result<Load, Problem> {
+        Load::in_a_row(statements, &self.get_product(products))
+            .ok_or_else(|| "statements are waited for".into())
     }
 }
 
@@ -44,9 +52,18 @@ pub(crate) async fn measure(
     let guard = Doubled::on(guard_alone(keys).await?, keys).await?;
     let millgate = Doubled::by_millgate(keys).await?;
     let subjects = vec![
-        plain.subject("(b) GetProduct of a double, bare tonic", &products),
-        guard.subject("(b) GetProduct of a double, tonic + guard", &products),
-        millgate.subject("(b) GetProduct of a double, Millgate", &products),
+        Subject::new(
+            "(b) GetProduct of a double, bare tonic",
+            plain.get_product(&products),
+        ),
+        Subject::new(
+            "(b) GetProduct of a double, tonic + guard",
+            guard.get_product(&products),
+        ),
+        Subject::new(
+            "(b) GetProduct of a double, Millgate",
+            millgate.get_product(&products),
+        ),
     ];
     let measured = interleaved(subjects, plan).await;
     let compared = vec![
