@@ -47,11 +47,12 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         background.spawn(watch);
     }
     let app = Arc::new(app(&config, &checked, &ring, &ambient).await?);
-    let admin_created = provision::first_admin(&app, &checked, admin_password).await?;
-    provision::factory_account(&app, &checked, factory_secret).await?;
-    background.spawn(sweep::run(app.clone()));
     let mut server = server(&config, &app, ambient.entropy)?;
     server.metrics = config.metrics.start(&mut background).await?;
+    provision::factory_account(&app, &checked, factory_secret).await?;
+    // Last: a start that fails after it would leave an administrator whose password nobody was told.
+    let admin_created = provision::first_admin(&app, &checked, admin_password).await?;
+    background.spawn(sweep::run(app.clone()));
     Ok(Prepared {
         server,
         admin_created: admin_created.then(|| checked.admin.as_str().to_owned()),

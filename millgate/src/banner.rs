@@ -34,7 +34,12 @@ pub(crate) struct Admin<'a> {
     pub(crate) password: Option<&'a str>,
 }
 
-/// Addresses, the administrator, and three commands that work when pasted. The last line says that it is ready.
+/// What is said of a generated password, as soon as it counts.
+pub(crate) fn first_password(username: &str, password: &str) -> String {
+    format!("The first administrator, told only this once: name {username}, password {password}\n")
+}
+
+/// Addresses, and three commands that work when pasted. The last line says that it is ready.
 pub(crate) fn banner(at: &Addresses, admin: &Admin<'_>, scheme: &str) -> String {
     let mut text = String::new();
     let username = admin.username;
@@ -42,13 +47,7 @@ pub(crate) fn banner(at: &Addresses, admin: &Admin<'_>, scheme: &str) -> String 
     let _ = writeln!(text, "auth      {}   gRPC", at.auth);
     let _ = writeln!(text, "factory   {}   gRPC", at.factory);
     let set_password = match admin.password {
-        Some(password) => {
-            let _ = writeln!(
-                text,
-                "\nThe first administrator, told only this once: name {username}, password {password}"
-            );
-            format!("PASSWORD='{password}'")
-        }
+        Some(password) => format!("PASSWORD='{password}'"),
         None => format!("read -rsp 'password of {username}: ' PASSWORD"),
     };
     let json = "-H 'content-type: application/json'";
@@ -87,7 +86,7 @@ mod tests {
             },
             "http",
         );
-        assert!(told.contains("name admin, password s3cret"));
+        assert!(told.contains("PASSWORD='s3cret'"));
         let kept = banner(
             &at(),
             &Admin {
@@ -96,7 +95,7 @@ mod tests {
             },
             "http",
         );
-        assert!(!kept.contains("password s3cret") && kept.contains("read -rsp"));
+        assert!(!kept.contains("s3cret") && kept.contains("read -rsp"));
     }
 
     #[test]

@@ -28,9 +28,9 @@ pub(crate) fn run(command: &Command) -> Result<(), StartError> {
     let Command::Init { out } = command;
     millgate_guard::KeyRing::create_file(out, &SystemEntropy, &SystemClock)
         .map_err(|error| StartError::new("--out (MILLGATE_KEYS)", error.to_string()))?;
-    println!(
+    crate::terminal::say(&format!(
         "made {} with one HS256 key; every service reads this file, auth signs with it",
         out.display()
-    );
+    ));
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Millgate in one process, and the operator's commands.
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command's answer goes to the terminal"
 )]
@@ -12,6 +11,7 @@ mod keys;
 mod policy;
 mod serve;
 mod settings;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -52,11 +52,11 @@ async fn main() -> ExitCode {
         Some(Command::Keys(command)) => keys::run(&command),
         Some(Command::Policy) => policy(),
         Some(Command::Errors) => {
-            print!("{}", errors::page());
+            terminal::say(errors::page().trim_end());
             Ok(())
         }
         Some(Command::Settings) => {
-            print!("{}", settings::page());
+            terminal::say(settings::page().trim_end());
             Ok(())
         }
     };
@@ -72,6 +72,6 @@ async fn main() -> ExitCode {
 fn policy() -> Result<(), StartError> {
     let page =
         policy::page().map_err(|error| StartError::new("access rules", error.to_string()))?;
-    print!("{page}");
+    terminal::say(page.trim_end());
     Ok(())
 }

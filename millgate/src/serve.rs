@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,9 +21,10 @@ use tokio::task::JoinSet;
 
 use crate::banner::{self, Addresses, Admin};
 use crate::folder::Folder;
+use crate::terminal::say;
 
 millgate_platform::secret_arg! {
-    /// The first administrator's password; one is generated and printed, once, when it is not set.
+    /// The first administrator's password, for AUTH_ADMIN_PASSWORD; one is generated and printed, once, when neither is set.
     pub(crate) struct AdminPassword { flag: "admin-password", env: "MILLGATE_ADMIN_PASSWORD" }
 }
 millgate_platform::secret_arg! {
@@ -115,7 +117,30 @@ struct Listeners {
 /// Names the setting that keeps it from starting, or the service that ended by itself.
 pub(crate) async fn run(args: Args) -> Result<(), StartError> {
     let _logging = telemetry::init(&args.logs)?;
-    let stop = shutdown_signal().map_err(|error| StartError::new("signals", error.to_string()))?;
+    let mut stop =
+        pin!(shutdown_signal().map_err(|error| StartError::new("signals", error.to_string()))?);
+    let started = tokio::select! {
+        // It may wait minutes for the migrations of another replica.
+        () = &mut stop => return Ok(()),
+        started = start(args) => started?,
+    };
+    started.serve(stop).await
+}
+
+/// All three, ready to serve.
+struct Started {
+    auth: auth_service::Prepared,
+    factory: factory_service::Prepared,
+    gateway: gateway::Prepared,
+    listeners: Listeners,
+    banner: String,
+    ready_file: Option<PathBuf>,
+    addresses: Addresses,
+    /// The metrics listener.
+    _background: JoinSet<()>,
+}
+
+async fn start(args: Args) -> Result<Started, StartError> {
     let ambient = Ambient::default();
     let folder = Folder::open(&args.data_dir)?;
     let listeners = Listeners {
@@ -131,52 +156,83 @@ pub(crate) async fn run(args: Args) -> Result<(), StartError> {
     plan.factory.metrics.shared = metrics;
 
     let auth = auth_service::prepare(plan.auth, ambient.clone()).await?;
-    let admin_created = auth.admin_created().is_some();
+    let password = plan
+        .generated_password
+        .as_ref()
+        .filter(|_| auth.admin_created().is_some())
+        .map(ExposeSecret::expose_secret);
+    if let Some(password) = password {
+        // At once: should the start still fail, nobody could ever know it.
+        say(&banner::first_password(&plan.admin, password));
+    }
     let factory = factory_service::prepare(plan.factory, ambient.clone()).await?;
     let gateway = gateway::prepare(plan.gateway, ambient.entropy)?;
-
-    let (stopping, stopped) = watch::channel(false);
-    let told = |mut stopped: watch::Receiver<bool>| async move {
-        // The sender going away means the same as its word.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let mut services = JoinSet::new();
-    services.spawn(named(
-        "auth",
-        auth.serve(listeners.auth, told(stopped.clone())),
-    ));
-    services.spawn(named(
-        "factory",
-        factory.serve(listeners.factory, told(stopped.clone())),
-    ));
-    services.spawn(named(
-        "gateway",
-        gateway.serve(listeners.gateway, told(stopped)),
-    ));
-
-    let password = plan.generated_password.as_ref().filter(|_| admin_created);
     let admin = Admin {
         username: &plan.admin,
-        password: password.map(ExposeSecret::expose_secret),
+        password,
     };
-    if let Some(path) = &args.ready_file {
-        write_ready_file(path, &addresses)?;
-    }
-    println!("{}", banner::banner(&addresses, &admin, plan.scheme));
+    Ok(Started {
+        banner: banner::banner(&addresses, &admin, plan.scheme),
+        ready_file: args.ready_file,
+        _background: background,
+        auth,
+        factory,
+        gateway,
+        listeners,
+        addresses,
+    })
+}
 
-    tokio::select! {
-        () = stop => {}
-        // A service that ends by itself takes the others with it: half a system is worse than none.
-        ended = services.join_next() => {
-            let _ = stopping.send(true);
-            ended.map_or(Ok(()), flat)?;
+impl Started {
+    async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        let Self {
+            auth,
+            factory,
+            gateway,
+            listeners,
+            banner,
+            ready_file,
+            addresses,
+            _background,
+        } = self;
+        let (stopping, stopped) = watch::channel(false);
+        let told = |mut stopped: watch::Receiver<bool>| async move {
+            // The sender going away means the same as its word.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        let mut services = JoinSet::new();
+        services.spawn(named(
+            "auth",
+            auth.serve(listeners.auth, told(stopped.clone())),
+        ));
+        services.spawn(named(
+            "factory",
+            factory.serve(listeners.factory, told(stopped.clone())),
+        ));
+        services.spawn(named(
+            "gateway",
+            gateway.serve(listeners.gateway, told(stopped)),
+        ));
+
+        if let Some(path) = &ready_file {
+            write_ready_file(path, &addresses)?;
         }
+        say(&banner);
+
+        tokio::select! {
+            () = stop => {}
+            // A service that ends by itself takes the others with it: half a system is worse than none.
+            ended = services.join_next() => {
+                let _ = stopping.send(true);
+                ended.map_or(Ok(()), flat)?;
+            }
+        }
+        let _ = stopping.send(true);
+        while let Some(ended) = services.join_next().await {
+            flat(ended)?;
+        }
+        Ok(())
     }
-    let _ = stopping.send(true);
-    while let Some(ended) = services.join_next().await {
-        flat(ended)?;
-    }
-    Ok(())
 }
 
 /// What the three are started with.
@@ -212,7 +268,10 @@ fn plan(
     );
     // The gateway and the factory tell auth the client's address; this is how they prove that they may.
     let proxy_secret = SecretString::from(random(entropy));
-    let configured = args.admin_password.resolve()?;
+    let configured = match args.admin_password.resolve()? {
+        None => auth.admin_password.resolve()?,
+        given => given,
+    };
     let generated_password = configured
         .is_none()
         .then(|| SecretString::from(random(entropy)));

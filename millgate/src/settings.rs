@@ -12,7 +12,8 @@ const HEAD: &str = "\
 Generated from the binaries by `millgate settings`; a test keeps it in step. Every setting is an environment variable and
 a flag; the flag wins. A wrong value is refused at the start, with the setting's name. A secret `X` can also be given as
 `X_FILE`, the path of a file that holds it; where both are set, the start is refused. `millgate serve` takes the settings
-of the single services too, by their environment variables.
+of the single services too, by their environment variables; only how the services find and know each other it sets itself
+(`AUTH_ENDPOINT`, `FACTORY_ENDPOINT`, `FACTORY_CLIENT_ID`, `FACTORY_CLIENT_SECRET`, `AUTH_FACTORY_CLIENT_SECRET`).
 
 Durations are a whole number and a unit: `250ms`, `10s`, `5m`, `24h`, `7d`.
 ";

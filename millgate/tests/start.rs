@@ -11,7 +11,8 @@ mod support;
 
 use millgate_contract::auth::v1::WhoAmIRequest;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 use support::process::{Running, binary, output};
 use support::{Backend, World, bearing};
 
@@ -55,6 +56,89 @@ fn the_generated_password_is_printed_once_and_logs_in() {
         !second.banner.contains(&password),
         "it is printed only when it is made"
     );
+}
+
+#[test]
+fn a_first_start_that_fails_after_making_the_administrator_has_told_the_password() {
+    for (complaint, settings) in [
+        (
+            "FACTORY_DATABASE_URL",
+            &[("FACTORY_DATABASE_URL", "postgres://127.0.0.1:1/none")][..],
+        ),
+        (
+            "MILLGATE_TLS_CERT",
+            &[
+                ("MILLGATE_TLS_CERT", "/no/such/file"),
+                ("MILLGATE_TLS_KEY", "/no/such/file"),
+                ("MILLGATE_CLIENT_TLS_CA", "/no/such/file"),
+            ],
+        ),
+        (
+            "MILLGATE_READY_FILE",
+            &[("MILLGATE_READY_FILE", "/no/such/folder/file")],
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut command = serve(&data);
+        command.envs(settings.iter().copied());
+        let (fine, first) = output(command);
+        assert!(!fine && first.contains(complaint), "{complaint}: {first}");
+        let second = Running::until_ready(serve(&data), "Ready");
+        let told = first.matches("told only this once").count()
+            + second.banner.matches("told only this once").count();
+        assert_eq!(told, 1, "{complaint}: {first}\n{}", second.banner);
+    }
+}
+
+#[test]
+fn the_first_password_can_be_given_as_the_auth_service_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = serve(&folder.path().join("data"));
+    command.env("AUTH_ADMIN_PASSWORD", "a long enough one");
+    let running = Running::until_ready(command, "Ready");
+    assert!(
+        !running.banner.contains("told only this once"),
+        "{}",
+        running.banner
+    );
+}
+
+#[test]
+fn a_start_that_waits_ends_when_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(Running::until_ready(serve(&data), "Ready"));
+    let lock = std::fs::File::open(data.join("factory.db.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut child = serve(&data).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(child.try_wait().unwrap().is_none(), "it waits for the lock");
+    let sent = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    std::thread::sleep(Duration::from_secs(3));
+    let ended = child.try_wait().unwrap();
+    let _ = child.kill();
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_reason_to_panic() {
+    for page in ["settings", "policy"] {
+        let mut command = binary("millgate");
+        let mut child = command
+            .arg(page)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && text.is_empty(), "{page}: {text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
