@@ -5,6 +5,7 @@
 )]
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -76,9 +77,13 @@ async fn main() -> ExitCode {
 async fn serve(config: Config, logs: &LogArgs) -> Result<(), StartError> {
     let _logging = telemetry::init(logs)?;
     let failed = |error: std::io::Error| StartError::new("FACTORY_LISTEN", error.to_string());
-    let shutdown = shutdown_signal().map_err(failed)?;
+    let mut shutdown = pin!(shutdown_signal().map_err(failed)?);
     let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-    let prepared = prepare(config, Ambient::default()).await?;
+    let prepared = tokio::select! {
+        // It may wait minutes for the migrations of another replica.
+        () = &mut shutdown => return Ok(()),
+        prepared = prepare(config, Ambient::default()) => prepared?,
+    };
     prepared
         .serve(listener, shutdown)
         .await

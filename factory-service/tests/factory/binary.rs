@@ -23,7 +23,10 @@ fn binary() -> Command {
 }
 
 fn start() -> Service {
-    let folder = tempfile::tempdir().expect("a folder");
+    start_in(tempfile::tempdir().expect("a folder"))
+}
+
+fn start_in(folder: tempfile::TempDir) -> Service {
     let keys = folder.path().join("keys.json");
     KeyRing::create_file(&keys, &SystemEntropy, &SystemClock).expect("a ring");
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -49,6 +52,37 @@ fn healthcheck(listen: &str) -> Output {
         .args(["healthcheck", "--listen", listen])
         .output()
         .expect("ran")
+}
+
+#[test]
+fn a_start_that_waits_for_the_migrations_of_another_ends_when_told_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("factory.db.lock");
+    let lock = std::fs::File::create(&path).expect("a lock file");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&path, private).expect("private");
+    lock.lock().expect("held");
+    let mut service = start_in(folder);
+    std::thread::sleep(Duration::from_secs(1));
+    let waiting = service.child.try_wait().expect("asked").is_none();
+    assert!(waiting, "it waits for the lock");
+    let told = Command::new("kill")
+        .arg("-TERM")
+        .arg(service.child.id().to_string())
+        .status();
+    assert!(told.expect("ran").success());
+    let begun = Instant::now();
+    let ended = loop {
+        match service.child.try_wait().expect("asked") {
+            Some(status) => break status.code(),
+            None => assert!(
+                begun.elapsed() < Duration::from_secs(5),
+                "it goes on waiting"
+            ),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(ended, Some(0));
 }
 
 #[test]
