@@ -12,7 +12,7 @@ use crate::router::{Router, Verb};
 /// The option that says over which routes a method is served.
 const HTTP_RULE: &str = "google.api.http";
 /// The option that says who may call a method; without it a token is asked for.
-const ACCESS_RULE: &str = "millgate.access.v1.rule";
+pub(crate) const ACCESS_RULE: &str = "millgate.access.v1.rule";
 /// The option that says the HTTP status of a success.
 const HTTP_ANSWER: &str = "millgate.http.v1.answer";
 
@@ -37,6 +37,8 @@ pub struct Method {
     pub success: StatusCode,
     /// Which of the upstreams serves it.
     pub upstream: usize,
+    /// What the descriptors say of it.
+    pub descriptor: MethodDescriptor,
 }
 
 /// How the body of a request is read.
@@ -186,6 +188,7 @@ fn add_method(
             .filter(StatusCode::is_success)
             .ok_or_else(|| fault("has an answer whose status is no success"))?,
         upstream,
+        descriptor: descriptor.clone(),
         name,
     });
 
@@ -315,7 +318,7 @@ fn path_field(
 }
 
 /// A method's option, where it is set and the descriptor set knows it.
-fn option(method: &MethodDescriptor, extension: &str) -> Option<DynamicMessage> {
+pub(crate) fn option(method: &MethodDescriptor, extension: &str) -> Option<DynamicMessage> {
     let extension = method.parent_pool().get_extension_by_name(extension)?;
     let options = method.options();
     options
@@ -324,11 +327,11 @@ fn option(method: &MethodDescriptor, extension: &str) -> Option<DynamicMessage> 
         .flatten()
 }
 
-fn flag(message: &DynamicMessage, name: &str) -> Option<bool> {
+pub(crate) fn flag(message: &DynamicMessage, name: &str) -> Option<bool> {
     message.get_field_by_name(name)?.as_bool()
 }
 
-fn text(message: &DynamicMessage, name: &str) -> String {
+pub(crate) fn text(message: &DynamicMessage, name: &str) -> String {
     message
         .get_field_by_name(name)
         .and_then(|value| value.as_str().map(str::to_owned))

@@ -8,6 +8,7 @@ use crate::error::{self, Circumstances};
 use crate::gateway::{AnswerBody, Gateway};
 use crate::headers::{self, Forwarded};
 use crate::health;
+use crate::own;
 use crate::preconditions::Preconditions;
 use crate::problem::{Problem, reason};
 use crate::router::Found;
@@ -73,6 +74,13 @@ impl Call<'_> {
             return response;
         }
         let path = self.head.uri.path();
+        match self.gateway.own.answer(&self.head.method, path) {
+            Some(own::Found::Answer(response)) => return response,
+            Some(own::Found::WrongMethod(allowed)) => {
+                return wrong_method(&self.head.method, &allowed);
+            }
+            None => {}
+        }
         match self.gateway.api.router.find(&self.head.method, path) {
             Found::Route { target, values, .. } => {
                 let answered = self.route(target, &values, body).await;

@@ -4,6 +4,7 @@ use crate::api::{Api, ApiError};
 use crate::call::Call;
 use crate::cors::Cors;
 use crate::location::{Location, locations};
+use crate::own::Own;
 use crate::problem::shortened;
 use crate::upstream::{Upstream, serving};
 use bytes::Bytes;
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub(crate) api: Api,
     /// Where the resources that a method makes are found, by the method's full name.
     pub(crate) locations: HashMap<String, Location>,
+    /// What is served beside the routes.
+    pub(crate) own: Own,
     pub(crate) upstreams: Vec<Upstream>,
     pub(crate) rules: Rules,
     pub(crate) entropy: SharedEntropy,
@@ -76,6 +79,7 @@ impl Gateway {
         let api = Api::new(descriptors, |service| serving(&upstreams, service))?;
         Ok(Self {
             locations: locations(&api),
+            own: Own::new(&api),
             api,
             upstreams,
             rules,
@@ -122,7 +126,7 @@ impl Gateway {
         response
     }
 
-    /// What every answer carries.
+    /// What every answer carries, unless it says otherwise.
     fn finish(&self, head: &Head, context: &RequestContext, response: &mut Response<AnswerBody>) {
         let headers = response.headers_mut();
         for (name, value) in [
@@ -134,10 +138,8 @@ impl Gateway {
             ("referrer-policy", "no-referrer"),
             ("x-content-type-options", "nosniff"),
         ] {
-            headers.insert(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            let said = headers.entry(HeaderName::from_static(name));
+            said.or_insert(HeaderValue::from_static(value));
         }
         if self.rules.tls {
             headers.insert(

@@ -8,6 +8,7 @@
 //! gateway       routes, upstreams, rules
 //! call          the order of things for one request
 //!   transport   refuses what can be read in two ways
+//!   own         what the gateway serves itself                       (openapi)
 //!   router      method and path -> a binding     (template, percent; api reads them from the descriptors)
 //!   headers     what may pass on, and whether there is a token at all
 //!   body        content type, size, time
@@ -35,6 +36,8 @@ pub mod healthcheck;
 pub mod json;
 pub mod location;
 pub mod mask;
+pub mod openapi;
+mod own;
 pub mod percent;
 pub mod preconditions;
 pub mod prepare;

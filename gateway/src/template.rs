@@ -28,7 +28,7 @@ pub enum Segment {
 pub struct Variable {
     /// The field's path in the request, outermost first.
     pub field: Vec<String>,
-    segments: Range<usize>,
+    pub(crate) segments: Range<usize>,
     slash: Slash,
 }
 

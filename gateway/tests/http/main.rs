@@ -13,6 +13,7 @@ mod guarded;
 mod headers;
 mod hostile;
 mod messages;
+mod openapi;
 mod refusals;
 mod routes;
 mod support;

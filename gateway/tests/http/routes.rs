@@ -7,7 +7,7 @@ use millgate_contract::auth::v1::{GetUserRequest, UpdateUserRequest};
 use prost_reflect::Kind;
 use std::collections::BTreeSet;
 
-fn api() -> Api {
+pub(crate) fn api() -> Api {
     Api::new(DESCRIPTORS, |service| {
         service.starts_with("millgate.").then_some(0)
     })

@@ -29,6 +29,11 @@ static API: LazyLock<Api> = LazyLock::new(|| {
     Api::new(&DESCRIPTORS, |name| (name == "sample.Library").then_some(0)).unwrap()
 });
 
+/// The OpenAPI document of the sample.
+pub(crate) fn openapi() -> Value {
+    gateway::openapi::document(&API)
+}
+
 /// The message that a request makes, or why it makes none.
 pub(crate) fn message(method: &str, target: &str, body: &str) -> Result<DynamicMessage, Problem> {
     let method: Method = method.parse().unwrap();
