@@ -8,7 +8,7 @@
 //! gateway       routes, upstreams, rules
 //! call          the order of things for one request
 //!   transport   refuses what can be read in two ways
-//!   own         what the gateway serves itself                       (openapi)
+//!   own         what the gateway serves itself                       (openapi, docs)
 //!   router      method and path -> a binding     (template, percent; api reads them from the descriptors)
 //!   headers     what may pass on, and whether there is a token at all
 //!   body        content type, size, time
@@ -28,6 +28,7 @@ pub mod body;
 mod call;
 pub mod config;
 pub mod cors;
+mod docs;
 pub mod error;
 pub mod gateway;
 pub mod headers;

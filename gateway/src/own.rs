@@ -1,6 +1,7 @@
 //! What the gateway serves itself, beside the routes: texts that are made or known when it starts.
 
 use crate::api::Api;
+use crate::docs;
 use crate::gateway::AnswerBody;
 use crate::openapi;
 use bytes::Bytes;
@@ -9,12 +10,12 @@ use http::{HeaderValue, Method, Response};
 
 /// One of the texts.
 #[derive(Debug)]
-struct Text {
-    path: &'static str,
-    media_type: &'static str,
+pub(crate) struct Text {
+    pub(crate) path: &'static str,
+    pub(crate) media_type: &'static str,
     /// Instead of what every answer carries.
-    headers: &'static [(&'static str, &'static str)],
-    content: Bytes,
+    pub(crate) headers: &'static [(&'static str, &'static str)],
+    pub(crate) content: Bytes,
 }
 
 /// The texts, by their path.
@@ -32,16 +33,18 @@ pub(crate) enum Found {
 impl Own {
     /// Makes them.
     pub(crate) fn new(api: &Api) -> Self {
-        Self(vec![Text {
+        let document = Text {
             path: "/openapi.json",
             media_type: "application/json",
             headers: &[],
             content: Bytes::from(openapi::document(api).to_string()),
-        }])
+        };
+        Self(std::iter::once(document).chain(docs::files()).collect())
     }
 
     /// The answer, if the path is one of ours.
     pub(crate) fn answer(&self, method: &Method, path: &str) -> Option<Found> {
+        let path = path.strip_suffix('/').unwrap_or(path);
         let text = self.0.iter().find(|text| text.path == path)?;
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Some(Found::WrongMethod(vec![

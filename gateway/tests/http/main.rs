@@ -8,6 +8,7 @@
 
 mod changes;
 mod connections;
+mod docs;
 mod failures;
 mod guarded;
 mod headers;
