@@ -1,12 +1,12 @@
 //! A success: status, `Location`, `ETag` and the JSON body.
 
 use crate::api::Binding;
+use crate::compression::Secret;
 use crate::json;
 use crate::location::Location;
-use bytes::Bytes;
+use crate::reply::AnswerBody;
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, Response};
-use http_body_util::Full;
 use prost_reflect::DynamicMessage;
 
 /// Tells the answer of a method over HTTP. Fails only for a message that has no JSON.
@@ -14,13 +14,16 @@ pub fn success(
     binding: &Binding,
     answer: &DynamicMessage,
     location: Option<&Location>,
-) -> Result<Response<Full<Bytes>>, serde_json::Error> {
+) -> Result<Response<AnswerBody>, serde_json::Error> {
     let body = match &binding.response_body {
         None => json::encode(answer)?,
         Some(field) => json::encode_field(answer, field)?,
     };
-    let mut response = Response::new(Full::from(body));
+    let mut response = Response::new(AnswerBody::from(body));
     *response.status_mut() = binding.method.success;
+    if binding.method.answers_secret {
+        response.extensions_mut().insert(Secret);
+    }
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(etag) = etag(answer) {

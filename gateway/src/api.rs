@@ -1,5 +1,6 @@
 //! What is served: the annotated methods, as the descriptors tell them. Nothing here names one of them.
 
+use crate::compression;
 use crate::template::{Template, TemplateError};
 use http::{Method as HttpMethod, StatusCode};
 use prost_reflect::{
@@ -35,6 +36,8 @@ pub struct Method {
     pub scope: String,
     /// The HTTP status of a success.
     pub success: StatusCode,
+    /// Whether its answer holds a field that is marked as secret.
+    pub answers_secret: bool,
     /// Which of the upstreams serves it.
     pub upstream: usize,
     /// What the descriptors say of it.
@@ -188,6 +191,7 @@ fn add_method(
             .filter(StatusCode::is_success)
             .ok_or_else(|| fault("has an answer whose status is no success"))?,
         upstream,
+        answers_secret: compression::holds_secret(&descriptor.output()),
         descriptor: descriptor.clone(),
         name,
     });

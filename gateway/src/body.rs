@@ -2,7 +2,7 @@
 
 use crate::problem::{Problem, reason, shortened};
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use std::pin::Pin;
@@ -81,7 +81,7 @@ where
     let _ = tokio::time::timeout(LONGEST, discarded).await;
 }
 
-/// CONTENT_TYPE unless the body says that it is `application/json` in UTF-8, not compressed.
+/// CONTENT_TYPE unless the body says that it is `application/json` in UTF-8, compressed by nothing but gzip.
 pub fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |message: String| {
         Err(Problem::new(
@@ -90,11 +90,18 @@ pub fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
             message,
         ))
     };
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return refused("the body must not be compressed".to_owned());
+    let encodings: Vec<&[u8]> = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let known = |name: &[u8]| {
+        [&b"identity"[..], b"gzip"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    };
+    if encodings.len() > 1 || !encodings.iter().all(|name| known(name)) {
+        return refused("the body may be compressed by gzip, and by nothing else".to_owned());
     }
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let Some(value) = values.next() else {
@@ -117,6 +124,12 @@ pub fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         "the body must be application/json in UTF-8, not {:?}",
         shortened(text)
     ))
+}
+
+/// Whether the body is compressed.
+pub fn is_gzip(headers: &HeaderMap) -> bool {
+    let encoding = headers.get(CONTENT_ENCODING);
+    encoding.is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"gzip"))
 }
 
 /// NOT_ACCEPTABLE when the client asks for something, and for no kind of JSON. What cannot be read asks for nothing.
@@ -181,9 +194,9 @@ mod tests {
                 "{values:?}"
             );
         }
-        let mut gzipped = headers(CONTENT_TYPE, &["application/json"]);
-        gzipped.insert(CONTENT_ENCODING, "gzip".parse().unwrap());
-        assert!(check_content_type(&gzipped).is_err());
+        let mut compressed = headers(CONTENT_TYPE, &["application/json"]);
+        compressed.insert(CONTENT_ENCODING, "br".parse().unwrap());
+        assert!(check_content_type(&compressed).is_err());
     }
 
     #[test]

@@ -4,13 +4,15 @@ use crate::answer;
 use crate::api::{Binding, Body as BodyRule};
 use crate::binder::{self, Parts};
 use crate::body;
+use crate::compression;
 use crate::error::{self, Circumstances};
-use crate::gateway::{AnswerBody, Gateway};
+use crate::gateway::Gateway;
 use crate::headers::{self, Forwarded};
 use crate::health;
 use crate::own;
 use crate::preconditions::Preconditions;
 use crate::problem::{Problem, reason};
+use crate::reply::AnswerBody;
 use crate::router::Found;
 use crate::transport;
 use bytes::Bytes;
@@ -74,7 +76,7 @@ impl Call<'_> {
             return response;
         }
         let path = self.head.uri.path();
-        match self.gateway.own.answer(&self.head.method, path) {
+        match self.gateway.own.answer(self.head) {
             Some(own::Found::Answer(response)) => return response,
             Some(own::Found::WrongMethod(allowed)) => {
                 return wrong_method(&self.head.method, &allowed);
@@ -169,7 +171,11 @@ impl Call<'_> {
             });
         }
         body::check_content_type(&self.head.headers)?;
-        body::read(body, rules.max_body_bytes, rules.body_timeout).await
+        let read = body::read(body, rules.max_body_bytes, rules.body_timeout).await?;
+        if body::is_gzip(&self.head.headers) {
+            return compression::gunzip(&read, rules.max_body_bytes);
+        }
+        Ok(read)
     }
 
     fn message(

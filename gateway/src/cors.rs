@@ -1,7 +1,7 @@
 //! Which web pages may call (the Fetch standard, section 3.2). Off by default; an origin is let in by its exact name,
 //! and never with credentials: a page sends its token itself.
 
-use crate::gateway::AnswerBody;
+use crate::reply::AnswerBody;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,

@@ -3,6 +3,7 @@
 
 use crate::own::Text;
 use bytes::Bytes;
+use std::sync::OnceLock;
 
 /// What the page may load and call: its own files, and this gateway. The viewer draws its icons from `data:` images.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
@@ -55,5 +56,6 @@ pub(crate) fn files() -> impl Iterator<Item = Text> {
             media_type,
             headers,
             content: Bytes::from_static(content),
+            compressed: OnceLock::new(),
         })
 }

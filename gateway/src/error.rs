@@ -1,10 +1,9 @@
 //! The one table from a problem to its HTTP answer: status, headers, body.
 
 use crate::problem::{DOMAIN, Problem, Violation, reason};
-use bytes::Bytes;
+use crate::reply::AnswerBody;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -123,7 +122,7 @@ impl Problem {
     }
 
     /// The whole answer.
-    pub fn into_response(self, circumstances: &Circumstances<'_>) -> Response<Full<Bytes>> {
+    pub fn into_response(self, circumstances: &Circumstances<'_>) -> Response<AnswerBody> {
         let status = self.http_status(circumstances);
         let body = Body {
             error: Told {
@@ -135,7 +134,7 @@ impl Problem {
         };
         // It has no map with keys of its own, the only thing that could fail here.
         let body = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = Response::new(Full::from(body));
+        let mut response = Response::new(AnswerBody::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

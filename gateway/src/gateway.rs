@@ -2,17 +2,19 @@
 
 use crate::api::{Api, ApiError};
 use crate::call::Call;
+use crate::compression;
+use crate::conditional;
 use crate::cors::Cors;
 use crate::location::{Location, locations};
 use crate::own::Own;
 use crate::problem::shortened;
+use crate::reply::AnswerBody;
 use crate::upstream::{Upstream, serving};
 use bytes::Bytes;
 use http::header::HeaderName;
 use http::request::Parts as Head;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use millgate_platform::context::REQUEST_ID;
 use millgate_platform::{RequestContext, SharedEntropy, TrustedProxies};
 use secrecy::SecretString;
@@ -21,9 +23,6 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 use tracing::Instrument as _;
-
-/// What an answer's body is. Streams will need another one.
-pub type AnswerBody = Full<Bytes>;
 
 /// What the gateway holds a request to.
 #[derive(Debug, Clone)]
@@ -118,6 +117,8 @@ impl Gateway {
             client: &client,
         };
         let mut response = call.run(pin!(body)).instrument(span.clone()).await;
+        conditional::apply(&head, &mut response);
+        compression::apply(&head, &mut response);
         self.finish(&head, &context, &mut response);
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         span.in_scope(|| {

@@ -1,6 +1,6 @@
 //! `/healthz`: the process answers. `/readyz`: so do the services behind it.
 
-use crate::gateway::AnswerBody;
+use crate::reply::AnswerBody;
 use crate::upstream::Upstream;
 use futures::future::join_all;
 use http::header::CONTENT_TYPE;

@@ -15,6 +15,7 @@
 //!   binder      path, query, body, headers -> one message      (json, query, mask, preconditions)
 //!   upstream    the call
 //!   answer      message -> status, headers, JSON                (json, location)
+//!   conditional, compression    304 and gzip
 //!   error       a refusal or a failure -> status, headers, JSON
 //! ```
 //!
@@ -26,6 +27,8 @@ pub mod api;
 pub mod binder;
 pub mod body;
 mod call;
+pub mod compression;
+mod conditional;
 pub mod config;
 pub mod cors;
 mod docs;
@@ -44,6 +47,7 @@ pub mod preconditions;
 pub mod prepare;
 pub mod problem;
 pub mod query;
+pub mod reply;
 pub mod router;
 pub mod server;
 pub mod template;

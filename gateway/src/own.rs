@@ -1,12 +1,16 @@
 //! What the gateway serves itself, beside the routes: texts that are made or known when it starts.
 
 use crate::api::Api;
+use crate::compression;
 use crate::docs;
-use crate::gateway::AnswerBody;
 use crate::openapi;
+use crate::reply::AnswerBody;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{CONTENT_TYPE, ETAG, HeaderName};
+use http::request::Parts as Head;
 use http::{HeaderValue, Method, Response};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::OnceLock;
 
 /// One of the texts.
 #[derive(Debug)]
@@ -16,6 +20,8 @@ pub(crate) struct Text {
     /// Instead of what every answer carries.
     pub(crate) headers: &'static [(&'static str, &'static str)],
     pub(crate) content: Bytes,
+    /// Made when it is asked for first.
+    pub(crate) compressed: OnceLock<Bytes>,
 }
 
 /// The texts, by their path.
@@ -36,17 +42,20 @@ impl Own {
         let document = Text {
             path: "/openapi.json",
             media_type: "application/json",
-            headers: &[],
+            // Kept, and asked about before each use.
+            headers: &[("cache-control", "no-cache")],
+            compressed: OnceLock::new(),
             content: Bytes::from(openapi::document(api).to_string()),
         };
         Self(std::iter::once(document).chain(docs::files()).collect())
     }
 
     /// The answer, if the path is one of ours.
-    pub(crate) fn answer(&self, method: &Method, path: &str) -> Option<Found> {
+    pub(crate) fn answer(&self, head: &Head) -> Option<Found> {
+        let path = head.uri.path();
         let path = path.strip_suffix('/').unwrap_or(path);
         let text = self.0.iter().find(|text| text.path == path)?;
-        if !matches!(*method, Method::GET | Method::HEAD) {
+        if !matches!(head.method, Method::GET | Method::HEAD) {
             return Some(Found::WrongMethod(vec![
                 "GET".to_owned(),
                 "HEAD".to_owned(),
@@ -60,6 +69,21 @@ impl Own {
                 HeaderName::from_static(name),
                 HeaderValue::from_static(value),
             );
+        }
+        // Weak: the same for what is compressed.
+        let mut hasher = DefaultHasher::new();
+        text.content.hash(&mut hasher);
+        if let Ok(etag) = HeaderValue::from_str(&format!("W/\"{:016x}\"", hasher.finish())) {
+            headers.insert(ETAG, etag);
+        }
+        if !text.media_type.starts_with("image/") {
+            let compressed = compression::is_accepted(&head.headers).then(|| {
+                let compressed = text
+                    .compressed
+                    .get_or_init(|| compression::gzip(&text.content));
+                compressed.clone()
+            });
+            compression::mark(&mut response, compressed);
         }
         Some(Found::Answer(response))
     }

@@ -3,7 +3,8 @@
 use crate::activity::Activity;
 use crate::config::LimitArgs;
 use crate::error::{Circumstances, internal};
-use crate::gateway::{AnswerBody, Gateway, Peer};
+use crate::gateway::{Gateway, Peer};
+use crate::reply::AnswerBody;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{Request, Response};

@@ -1,7 +1,7 @@
 //! Whatever is sent, there is an answer, and it is never the server's fault.
 
+use crate::sample::message;
 use crate::support::{Double, Gate, method};
-use crate::transcoding::message;
 use gateway::api::Api;
 use gateway::json::{Target, decode, encode};
 use millgate_contract::DESCRIPTORS;
@@ -76,7 +76,7 @@ proptest! {
 
     #[test]
     fn any_body_is_bound_and_told_again_or_the_callers_fault(name in name(), value in json()) {
-        match message("POST", "/v1/books", &format!("{{{name:?}:{value}}}")) {
+        match message("POST", "/v1/books", format!("{{{name:?}:{value}}}")) {
             Ok(message) => prop_assert!(encode(&message).is_ok()),
             Err(problem) => prop_assert_eq!(problem.code, Code::InvalidArgument),
         }

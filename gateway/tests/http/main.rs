@@ -7,15 +7,18 @@
 )]
 
 mod changes;
+mod compression;
 mod connections;
 mod docs;
 mod failures;
 mod guarded;
 mod headers;
 mod hostile;
+mod json_grammar;
 mod messages;
 mod openapi;
 mod refusals;
 mod routes;
+mod sample;
 mod support;
 mod transcoding;

@@ -181,7 +181,7 @@ async fn the_document_passes_the_validator_of_others() {
         return;
     }
     let gate = Gate::before(&Double::empty()).await;
-    for document in [document(&gate).await, crate::transcoding::openapi()] {
+    for document in [document(&gate).await, crate::sample::openapi()] {
         let script =
             "import json, sys, openapi_spec_validator as v; v.validate(json.load(sys.stdin))";
         let mut python = Command::new("python3")

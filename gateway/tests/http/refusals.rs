@@ -170,7 +170,7 @@ async fn a_body_must_be_json_and_of_a_bearable_size() {
         .expect(415, "CONTENT_TYPE");
     let gzipped = gate
         .signed("POST", "/v1/products")
-        .header("content-encoding", "gzip");
+        .header("content-encoding", "br");
     gzipped.json("{}").send().await.expect(415, "CONTENT_TYPE");
 
     let too_large = format!("{{\"sku\":\"{}\"}}", "a".repeat(4 << 20));

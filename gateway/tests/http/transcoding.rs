@@ -1,58 +1,15 @@
 //! Paths, queries and bodies become messages: the rules of http.proto and of the proto3 JSON mapping, on a service that
 //! is not ours.
 
-use gateway::api::{Api, Binding};
-use gateway::binder::{Parts, bind};
+use crate::sample::{API, DESCRIPTORS, message};
 use gateway::cors::Cors;
 use gateway::json::encode;
-use gateway::preconditions::Preconditions;
-use gateway::problem::Problem;
-use gateway::router::Found;
 use gateway::{Gateway, Peer, Rules, Upstream, UpstreamConfig};
-use http::Method;
 use millgate_platform::{SystemEntropy, TrustedProxies};
 use prost_reflect::DynamicMessage;
 use serde_json::{Value, json};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
-
-static DESCRIPTORS: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let mut compiler = protox::Compiler::new(["tests/http/proto", "../proto"]).unwrap();
-    compiler
-        .include_imports(true)
-        .open_file("sample.proto")
-        .unwrap();
-    compiler.encode_file_descriptor_set()
-});
-
-static API: LazyLock<Api> = LazyLock::new(|| {
-    Api::new(&DESCRIPTORS, |name| (name == "sample.Library").then_some(0)).unwrap()
-});
-
-/// The OpenAPI document of the sample.
-pub(crate) fn openapi() -> Value {
-    gateway::openapi::document(&API)
-}
-
-/// The message that a request makes, or why it makes none.
-pub(crate) fn message(method: &str, target: &str, body: &str) -> Result<DynamicMessage, Problem> {
-    let method: Method = method.parse().unwrap();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let Found::Route { target, values, .. } = API.router.find(&method, path) else {
-        panic!("{method} {path} has no route");
-    };
-    let binding: &Arc<Binding> = target;
-    bind(
-        binding,
-        &Parts {
-            method: &method,
-            path_values: &values,
-            query,
-            body: body.as_bytes(),
-            preconditions: &Preconditions::default(),
-        },
-    )
-}
 
 /// The fields that are set, as JSON.
 fn fields(message: &DynamicMessage) -> Value {
