@@ -1,6 +1,6 @@
 //! How long a connection has been without a request.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
@@ -30,9 +30,9 @@ impl Activity {
     }
 
     /// A request that runs until what is returned is dropped.
-    pub(crate) fn begin(&self) -> Busy<'_> {
+    pub(crate) fn begin(self: &Arc<Self>) -> Busy {
         self.with(|state| state.running += 1);
-        Busy(self)
+        Busy(Arc::clone(self))
     }
 
     /// Completes when the connection has been idle for too long.
@@ -59,9 +59,9 @@ impl Activity {
 
 /// A running request.
 #[derive(Debug)]
-pub(crate) struct Busy<'a>(&'a Activity);
+pub(crate) struct Busy(Arc<Activity>);
 
-impl Drop for Busy<'_> {
+impl Drop for Busy {
     fn drop(&mut self) {
         self.0.with(|state| {
             state.running -= 1;
@@ -77,7 +77,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_only_while_nothing_runs() {
         let second = Duration::from_secs(1);
-        let activity = Activity::new(second);
+        let activity = Arc::new(Activity::new(second));
         let busy = activity.begin();
         assert!(
             tokio::time::timeout(10 * second, activity.idle())

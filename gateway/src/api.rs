@@ -28,8 +28,10 @@ pub struct Method {
     pub input: MessageDescriptor,
     /// The answer.
     pub output: MessageDescriptor,
-    /// Whether either side streams.
-    pub streams: bool,
+    /// Whether the caller sends a stream.
+    pub takes_stream: bool,
+    /// Whether it is answered with a stream.
+    pub gives_stream: bool,
     /// Whether a call without a token is refused before its body is read.
     pub token_required: bool,
     /// The scope that the access rule names; empty where it names none.
@@ -182,7 +184,8 @@ fn add_method(
             .map_err(|_| fault("is no path of a gRPC method"))?,
         input: descriptor.input(),
         output: descriptor.output(),
-        streams: descriptor.is_client_streaming() || descriptor.is_server_streaming(),
+        takes_stream: descriptor.is_client_streaming(),
+        gives_stream: descriptor.is_server_streaming(),
         token_required: !is_public,
         scope: access.map(|rule| text(&rule, "scope")).unwrap_or_default(),
         success: u16::try_from(success)

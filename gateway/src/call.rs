@@ -9,6 +9,7 @@ use crate::error::{self, Circumstances};
 use crate::gateway::Gateway;
 use crate::headers::{self, Forwarded};
 use crate::health;
+use crate::numbers::Routed;
 use crate::own;
 use crate::preconditions::Preconditions;
 use crate::problem::{Problem, reason};
@@ -24,11 +25,13 @@ use millgate_platform::{ClientInfo, RequestContext};
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::Code;
+use tonic::metadata::MetadataMap;
 
 /// How long past a call's deadline its service's own answer is waited for.
-const GRACE: Duration = Duration::from_millis(250);
+pub(crate) const GRACE: Duration = Duration::from_millis(250);
 
 /// No message of any type: refused by whoever decodes it, so that only what stands before can answer otherwise.
 const NO_MESSAGE: &[u8] = &[0xff];
@@ -69,10 +72,13 @@ impl Call<'_> {
     }
 
     async fn answer<B: Body<Data = Bytes>>(&self, body: Pin<&mut B>) -> Response<AnswerBody> {
-        if let Some(response) = self.gateway.rules.cors.preflight(self.head) {
+        if let Some(response) = health::answer(self.head, &self.gateway.upstreams).await {
             return response;
         }
-        if let Some(response) = health::answer(self.head, &self.gateway.upstreams).await {
+        if let Err(problem) = self.gateway.rules.rate.admit(self.client) {
+            return problem.into_response(&Circumstances::default());
+        }
+        if let Some(response) = self.gateway.rules.cors.preflight(self.head) {
             return response;
         }
         let path = self.head.uri.path();
@@ -86,7 +92,7 @@ impl Call<'_> {
         match self.gateway.api.router.find(&self.head.method, path) {
             Found::Route { target, values, .. } => {
                 let answered = self.route(target, &values, body).await;
-                answered.unwrap_or_else(|problem| {
+                let mut response = answered.unwrap_or_else(|problem| {
                     problem.into_response(&Circumstances {
                         if_match: self.head.headers.contains_key(IF_MATCH),
                         token_sent: target.method.token_required
@@ -94,7 +100,10 @@ impl Call<'_> {
                         scope: &target.method.scope,
                         allowed: &[],
                     })
-                })
+                });
+                let routed = Routed(Arc::clone(&target.method));
+                response.extensions_mut().insert(routed);
+                response
             }
             Found::WrongMethod(allowed) => wrong_method(&self.head.method, &allowed),
             Found::Nothing => Problem::new(
@@ -125,13 +134,18 @@ impl Call<'_> {
                 message,
             ));
         }
-        if method.streams {
-            let message = "this method streams: it is served over gRPC only";
-            return Err(Problem::new(
-                Code::Unimplemented,
-                reason::STREAM_NOT_SERVED,
-                message,
-            ));
+        match (method.takes_stream, method.gives_stream) {
+            (false, false) => {}
+            (true, false) => return self.take_stream(binding, values, body).await,
+            (false, true) => return self.give_stream(binding, values, body).await,
+            (true, true) => {
+                let message = "this method streams both ways: it is served over gRPC only";
+                return Err(Problem::new(
+                    Code::Unimplemented,
+                    reason::STREAM_NOT_SERVED,
+                    message,
+                ));
+            }
         }
         body::check_accept(sent)?;
         let body = self.body(binding, body).await?;
@@ -143,6 +157,16 @@ impl Call<'_> {
         let encoded = Bytes::from(message.encode_to_vec());
         let timeout = headers::timeout(sent, self.gateway.rules.deadline)?;
         let answer = self.call(binding, encoded, timeout).await?;
+        self.told(binding, answer)
+    }
+
+    /// The success that a service's answer is told as.
+    pub(crate) fn told(
+        &self,
+        binding: &Binding,
+        answer: Bytes,
+    ) -> Result<Response<AnswerBody>, Problem> {
+        let method = &binding.method;
         let answer = DynamicMessage::decode(method.output.clone(), answer).map_err(|error| {
             tracing::error!(method = method.name, %error, "an answer is not of its type");
             error::internal()
@@ -154,7 +178,7 @@ impl Call<'_> {
         })
     }
 
-    async fn body<B: Body<Data = Bytes>>(
+    pub(crate) async fn body<B: Body<Data = Bytes>>(
         &self,
         binding: &Binding,
         body: Pin<&mut B>,
@@ -178,7 +202,7 @@ impl Call<'_> {
         Ok(read)
     }
 
-    fn message(
+    pub(crate) fn message(
         &self,
         binding: &Binding,
         values: &[String],
@@ -199,7 +223,7 @@ impl Call<'_> {
 
     /// Who may not call a method is told that, whatever they sent to it. The service alone knows, so it is asked with
     /// bytes that are no message: its guard answers, or else its decoder, and never its handler.
-    async fn refusal_before(&self, binding: &Binding, invalid: Problem) -> Problem {
+    pub(crate) async fn refusal_before(&self, binding: &Binding, invalid: Problem) -> Problem {
         if !binding.method.token_required {
             return invalid;
         }
@@ -218,6 +242,18 @@ impl Call<'_> {
         }
     }
 
+    /// What goes along with a call.
+    pub(crate) fn metadata(&self, timeout: Duration) -> MetadataMap {
+        let forwarded = Forwarded {
+            sent: &self.head.headers,
+            context: self.context,
+            client: self.client,
+            timeout,
+            proxy_secret: self.gateway.rules.proxy_secret.as_ref(),
+        };
+        forwarded.metadata(self.gateway.entropy.as_ref())
+    }
+
     async fn call(
         &self,
         binding: &Binding,
@@ -227,14 +263,7 @@ impl Call<'_> {
         if timeout.is_zero() {
             return Err(error::deadline());
         }
-        let forwarded = Forwarded {
-            sent: &self.head.headers,
-            context: self.context,
-            client: self.client,
-            timeout,
-            proxy_secret: self.gateway.rules.proxy_secret.as_ref(),
-        };
-        let metadata = forwarded.metadata(self.gateway.entropy.as_ref());
+        let metadata = self.metadata(timeout);
         let upstream = &self.gateway.upstreams[binding.method.upstream];
         let call = upstream.call(binding.method.path.clone(), metadata, message);
         match tokio::time::timeout(timeout + GRACE, call).await {

@@ -1,9 +1,10 @@
 //! The settings of the gateway.
 
 use millgate_platform::config::duration;
-use millgate_platform::{ClientTlsArgs, ProxyArgs, TlsArgs};
+use millgate_platform::{ClientTlsArgs, MetricsArgs, ProxyArgs, TlsArgs};
 use secrecy::SecretString;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::upstream::UpstreamConfig;
@@ -38,6 +39,28 @@ pub struct Config {
     )]
     pub factory_endpoint: String,
 
+    /// A descriptor set to serve instead of Millgate's contract: what `protoc --include_imports --include_source_info
+    /// --descriptor_set_out` or `buf build -o` writes. Every service of it needs an upstream.
+    #[arg(
+        long,
+        env = "GATEWAY_DESCRIPTORS",
+        value_name = "FILE",
+        requires = "upstreams"
+    )]
+    pub descriptors: Option<PathBuf>,
+
+    /// What serves a package or a service, as PREFIX=URL, e.g. shop.v1=http://127.0.0.1:9000 (comma-separated). The
+    /// longest prefix wins.
+    #[arg(
+        id = "upstreams",
+        long = "upstream",
+        env = "GATEWAY_UPSTREAMS",
+        value_name = "PREFIX=URL",
+        value_delimiter = ',',
+        value_parser = upstream
+    )]
+    pub more_upstreams: Vec<UpstreamConfig>,
+
     /// Web pages that may call, by their exact origin, e.g. https://app.example.com (comma-separated).
     #[arg(
         long,
@@ -50,6 +73,10 @@ pub struct Config {
     /// What a request and a connection are held to.
     #[command(flatten)]
     pub limits: LimitArgs,
+
+    /// Where the numbers can be read.
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 
     /// The TLS of the listener.
     #[command(flatten)]
@@ -103,6 +130,24 @@ pub struct LimitArgs {
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
+    /// Requests a second from one address (IPv6: one /64); 0 for any number.
+    #[arg(
+        long,
+        env = "GATEWAY_REQUESTS_PER_SECOND",
+        value_name = "NUMBER",
+        default_value_t = 1000
+    )]
+    pub requests_per_second: u32,
+
+    /// Requests that an address may make at once before the rate counts.
+    #[arg(
+        long,
+        env = "GATEWAY_REQUESTS_BURST",
+        value_name = "NUMBER",
+        default_value_t = 2000
+    )]
+    pub requests_burst: u32,
+
     /// How long a gateway that was told to stop lets running requests finish.
     #[arg(long, env = "GATEWAY_DRAIN", value_name = "TIME", default_value = "10s", value_parser = positive)]
     pub drain: Duration,
@@ -118,6 +163,8 @@ impl Default for LimitArgs {
             idle_timeout: Duration::from_secs(60),
             tls_handshake_timeout: Duration::from_secs(5),
             max_connections: 10_000,
+            requests_per_second: 1000,
+            requests_burst: 2000,
             drain: Duration::from_secs(10),
         }
     }
@@ -129,7 +176,10 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             auth_endpoint: "http://127.0.0.1:50051".to_owned(),
             factory_endpoint: "http://127.0.0.1:50052".to_owned(),
+            descriptors: None,
+            more_upstreams: Vec::new(),
             cors_origins: Vec::new(),
+            metrics: MetricsArgs::default(),
             limits: LimitArgs::default(),
             tls: TlsArgs::default(),
             client_tls: ClientTlsArgs::default(),
@@ -147,15 +197,34 @@ impl Config {
             endpoint: endpoint.clone(),
             setting: setting.to_owned(),
         };
-        vec![
+        if self.descriptors.is_some() {
+            return self.more_upstreams.clone();
+        }
+        let ours = [
             upstream("millgate.auth.v1", "AUTH_ENDPOINT", &self.auth_endpoint),
             upstream(
                 "millgate.factory.v1",
                 "FACTORY_ENDPOINT",
                 &self.factory_endpoint,
             ),
-        ]
+        ];
+        ours.into_iter()
+            .chain(self.more_upstreams.clone())
+            .collect()
     }
+}
+
+/// `PREFIX=URL`.
+fn upstream(text: &str) -> Result<UpstreamConfig, String> {
+    let (prefix, endpoint) = text
+        .split_once('=')
+        .filter(|(prefix, endpoint)| !prefix.is_empty() && !endpoint.is_empty())
+        .ok_or("must be PREFIX=URL")?;
+    Ok(UpstreamConfig {
+        prefix: prefix.trim().to_owned(),
+        endpoint: endpoint.trim().to_owned(),
+        setting: "GATEWAY_UPSTREAMS".to_owned(),
+    })
 }
 
 /// A duration that is not zero: none of these limits can be switched off.
@@ -192,6 +261,9 @@ mod tests {
             ("--max-body-bytes", "10"),
             ("--max-connections", "0"),
             ("--trusted-proxies", "everybody"),
+            ("--upstream", "shop.v1"),
+            ("--upstream", "=http://a:1"),
+            ("--descriptors", "set.binpb"),
         ];
         for (flag, value) in cases {
             let error = Cli::try_parse_from(["gateway", flag, value])

@@ -121,9 +121,8 @@ impl Problem {
         }
     }
 
-    /// The whole answer.
-    pub fn into_response(self, circumstances: &Circumstances<'_>) -> Response<AnswerBody> {
-        let status = self.http_status(circumstances);
+    /// The body.
+    pub(crate) fn to_json(&self, status: StatusCode) -> Vec<u8> {
         let body = Body {
             error: Told {
                 code: status.as_u16(),
@@ -133,7 +132,13 @@ impl Problem {
             },
         };
         // It has no map with keys of its own, the only thing that could fail here.
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        serde_json::to_vec(&body).unwrap_or_default()
+    }
+
+    /// The whole answer.
+    pub fn into_response(self, circumstances: &Circumstances<'_>) -> Response<AnswerBody> {
+        let status = self.http_status(circumstances);
+        let body = self.to_json(status);
         let mut response = Response::new(AnswerBody::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();

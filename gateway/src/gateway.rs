@@ -6,8 +6,10 @@ use crate::compression;
 use crate::conditional;
 use crate::cors::Cors;
 use crate::location::{Location, locations};
+use crate::numbers::{Numbers, Routed};
 use crate::own::Own;
 use crate::problem::shortened;
+use crate::rate::Rate;
 use crate::reply::AnswerBody;
 use crate::upstream::{Upstream, serving};
 use bytes::Bytes;
@@ -21,7 +23,9 @@ use secrecy::SecretString;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tracing::Instrument as _;
 
 /// What the gateway holds a request to.
@@ -39,6 +43,8 @@ pub struct Rules {
     pub proxy_secret: Option<SecretString>,
     /// Which web pages may call.
     pub cors: Cors,
+    /// How often one address may ask.
+    pub rate: Arc<Rate>,
     /// Whether clients come by TLS.
     pub tls: bool,
 }
@@ -50,7 +56,11 @@ pub struct Gateway {
     pub(crate) locations: HashMap<String, Location>,
     /// What is served beside the routes.
     pub(crate) own: Own,
+    /// What is counted.
+    pub(crate) numbers: Numbers,
     pub(crate) upstreams: Vec<Upstream>,
+    /// Says when the streams have to end.
+    pub(crate) stopping: watch::Sender<bool>,
     pub(crate) rules: Rules,
     pub(crate) entropy: SharedEntropy,
 }
@@ -79,11 +89,18 @@ impl Gateway {
         Ok(Self {
             locations: locations(&api),
             own: Own::new(&api),
+            numbers: Numbers::default(),
+            stopping: watch::Sender::new(false),
             api,
             upstreams,
             rules,
             entropy,
         })
+    }
+
+    /// Ends every stream, each with UNAVAILABLE in its own form.
+    pub fn end_streams(&self) {
+        self.stopping.send_replace(true);
     }
 
     /// The routes.
@@ -120,6 +137,9 @@ impl Gateway {
         conditional::apply(&head, &mut response);
         compression::apply(&head, &mut response);
         self.finish(&head, &context, &mut response);
+        let routed = response.extensions().get::<Routed>();
+        self.numbers
+            .answered(routed, response.status(), started.elapsed());
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         span.in_scope(|| {
             tracing::info!(status = response.status().as_u16(), millis, "answered");

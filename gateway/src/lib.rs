@@ -19,7 +19,8 @@
 //!   error       a refusal or a failure -> status, headers, JSON
 //! ```
 //!
-//! A method that streams is routed and answers 501 STREAM_NOT_SERVED.
+//! A method that streams takes its messages by `client_stream`, or answers by `server_stream`; one that does both at once
+//! answers 501 STREAM_NOT_SERVED: HTTP/1.1 has no way to do that.
 
 mod activity;
 pub mod answer;
@@ -27,6 +28,8 @@ pub mod api;
 pub mod binder;
 pub mod body;
 mod call;
+mod call_stream;
+mod client_stream;
 pub mod compression;
 mod conditional;
 pub mod config;
@@ -40,6 +43,7 @@ pub mod healthcheck;
 pub mod json;
 pub mod location;
 pub mod mask;
+mod numbers;
 pub mod openapi;
 mod own;
 pub mod percent;
@@ -47,9 +51,11 @@ pub mod preconditions;
 pub mod prepare;
 pub mod problem;
 pub mod query;
+pub mod rate;
 pub mod reply;
 pub mod router;
 pub mod server;
+mod server_stream;
 pub mod template;
 pub mod transport;
 pub mod upstream;

@@ -60,7 +60,7 @@ fn getter(api: &Api, resource: &MessageDescriptor) -> Option<(FieldDescriptor, T
     let serves = |binding: &&std::sync::Arc<Binding>| {
         binding.verb == Some(HttpMethod::GET)
             && binding.method.output == *resource
-            && !binding.method.streams
+            && !binding.method.gives_stream
             && binding.response_body.is_none()
     };
     api.bindings().filter(serves).find_map(|binding| {

@@ -3,21 +3,24 @@
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::gateway::{Gateway, Rules};
+use crate::rate::Rate;
 use crate::server::{Connections, ServeError, Server};
 use crate::upstream::Upstream;
 use millgate_contract::DESCRIPTORS;
-use millgate_platform::{SharedEntropy, StartError};
+use millgate_platform::{MetricsArgs, SharedEntropy, StartError};
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 /// A gateway with its routes read. The services behind it need not be up yet.
 #[derive(Debug)]
 pub struct Prepared {
     gateway: Arc<Gateway>,
     connections: Connections,
+    metrics: MetricsArgs,
 }
 
-/// Reads the routes of the contract and puts the gateway together.
+/// Reads the routes, of the contract or of the descriptor set that is configured, and puts the gateway together.
 ///
 /// # Errors
 /// Names the setting that is wrong.
@@ -40,6 +43,7 @@ pub fn prepare(config: Config, entropy: SharedEntropy) -> Result<Prepared, Start
         proxies: config.proxies.trusted(None)?,
         proxy_secret: config.proxy_secret,
         cors,
+        rate: Arc::new(Rate::new(&config.limits)),
         tls: tls.is_some(),
     };
     let connections = Connections {
@@ -47,11 +51,22 @@ pub fn prepare(config: Config, entropy: SharedEntropy) -> Result<Prepared, Start
         limits: config.limits,
         tls,
     };
-    let gateway = Gateway::new(DESCRIPTORS, upstreams, rules, entropy)
+    let read = config.descriptors.as_ref().map(|path| {
+        std::fs::read(path).map_err(|error| {
+            StartError::new(
+                "GATEWAY_DESCRIPTORS",
+                format!("{}: {error}", path.display()),
+            )
+        })
+    });
+    let read = read.transpose()?;
+    let descriptors = read.as_deref().unwrap_or(DESCRIPTORS);
+    let gateway = Gateway::new(descriptors, upstreams, rules, entropy)
         .map_err(|error| StartError::new("routes", error.to_string()))?;
     Ok(Prepared {
         gateway: Arc::new(gateway),
         connections,
+        metrics: config.metrics,
     })
 }
 
@@ -59,12 +74,16 @@ impl Prepared {
     /// Serves until `shutdown` completes and what runs has finished, or the drain time is over.
     ///
     /// # Errors
-    /// When the listener cannot be used.
+    /// When a listener cannot be used.
     pub async fn serve(
         self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
+        let mut background = JoinSet::new();
+        if let Some(metrics) = self.metrics.start(&mut background).await? {
+            metrics.register(|registry| self.gateway.numbers.register(registry));
+        }
         Server::new(self.gateway, self.connections)
             .serve(listener, shutdown)
             .await

@@ -66,7 +66,7 @@ pub mod reason {
     pub const ROUTE_NOT_FOUND: &str = "ROUTE_NOT_FOUND";
     /// 405: the path is known, but not with this method.
     pub const METHOD_NOT_ALLOWED: &str = "METHOD_NOT_ALLOWED";
-    /// 501: the method streams, which is not served over HTTP.
+    /// 501: the method streams both ways at once, which is not served over HTTP.
     pub const STREAM_NOT_SERVED: &str = "STREAM_NOT_SERVED";
     /// 400: not JSON.
     pub const JSON_MALFORMED: &str = "JSON_MALFORMED";
@@ -84,6 +84,8 @@ pub mod reason {
     pub const BODY_TIMEOUT: &str = "BODY_TIMEOUT";
     /// 413: the body is larger than a message may be.
     pub const MESSAGE_TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
+    /// 429: too many requests from one address.
+    pub const RATE_LIMITED: &str = "RATE_LIMITED";
     /// 412, 409: not the revision that the client holds.
     pub const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
     /// 503: the service behind the route cannot be reached, or went away before it answered.

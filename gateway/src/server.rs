@@ -12,7 +12,7 @@ use http_body::Body;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use millgate_platform::{ServerTls, TrustedProxies};
+use millgate_platform::{ServerTls, StartError, TrustedProxies};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -40,6 +40,9 @@ pub enum ServeError {
     /// The listener cannot be used.
     #[error("the listener cannot be used: {0}")]
     Listener(#[from] std::io::Error),
+    /// Neither can the one of the metrics.
+    #[error(transparent)]
+    Metrics(#[from] StartError),
 }
 
 /// What every connection is held to.
@@ -117,6 +120,7 @@ impl Server {
         drop(listener);
         // Nobody is left to be told when every connection is gone.
         let _ = stop.send(true);
+        self.gateway.end_streams();
         let drained = async { while running.join_next().await.is_some() {} };
         if timeout(self.connections.limits.drain, drained)
             .await
@@ -169,7 +173,7 @@ impl Connection {
     }
 
     async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
-        let activity = Activity::new(self.shared.limits.idle_timeout);
+        let activity = Arc::new(Activity::new(self.shared.limits.idle_timeout));
         let service = service_fn(|request| self.answer(request, peer, &activity));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -219,7 +223,7 @@ impl Connection {
         &self,
         request: Request<B>,
         peer: Peer,
-        activity: &Activity,
+        activity: &Arc<Activity>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         answer(&self.gateway, request, peer, activity).await
     }
@@ -230,13 +234,15 @@ async fn answer<B: Body<Data = Bytes>>(
     gateway: &Gateway,
     request: Request<B>,
     peer: Peer,
-    activity: &Activity,
+    activity: &Arc<Activity>,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    let _busy = activity.begin();
+    let busy = activity.begin();
     let answered = AssertUnwindSafe(gateway.answer(request, peer))
         .catch_unwind()
         .await;
-    Ok(answered.unwrap_or_else(|_| internal().into_response(&Circumstances::default())))
+    let response = answered.unwrap_or_else(|_| internal().into_response(&Circumstances::default()));
+    // A connection is busy until the last of an answer is out.
+    Ok(response.map(|body| body.holding(busy)))
 }
 
 /// A client that goes away is no news.

@@ -1,14 +1,16 @@
 //! The services behind the gateway: which one serves what, and the call itself.
 
 use bytes::{Buf as _, BufMut as _, Bytes};
+use futures::stream;
 use http::uri::PathAndQuery;
 use millgate_platform::{ClientTls, StartError, channel};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::mpsc;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tonic::{Extensions, Request, Response, Status};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -34,6 +36,8 @@ pub struct UpstreamConfig {
 pub struct Upstream {
     prefix: String,
     channels: Vec<Channel>,
+    /// Streams have their own: a hundred open ones would hold up every other call.
+    streams: Vec<Channel>,
     next: AtomicUsize,
 }
 
@@ -48,6 +52,7 @@ impl Upstream {
         Ok(Self {
             prefix: config.prefix.clone(),
             channels: (0..CHANNELS).map(open).collect::<Result<_, _>>()?,
+            streams: (0..CHANNELS).map(open).collect::<Result<_, _>>()?,
             next: AtomicUsize::new(0),
         })
     }
@@ -58,8 +63,50 @@ impl Upstream {
     }
 
     fn channel(&self) -> Channel {
+        self.one_of(&self.channels)
+    }
+
+    fn one_of(&self, channels: &[Channel]) -> Channel {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        self.channels[next % self.channels.len()].clone()
+        channels[next % channels.len()].clone()
+    }
+
+    async fn stream_client(&self) -> Result<Grpc<Channel>, Status> {
+        let channel = self.one_of(&self.streams);
+        let mut client = Grpc::new(channel).max_decoding_message_size(MOST_ANSWER_BYTES);
+        let ready = client.ready().await;
+        ready.map_err(|error| Status::from_error(error.into()))?;
+        Ok(client)
+    }
+
+    /// Calls a method that answers with a stream.
+    pub async fn call_for_stream(
+        &self,
+        path: PathAndQuery,
+        metadata: MetadataMap,
+        message: Bytes,
+    ) -> Result<Streaming<Bytes>, Status> {
+        let request = Request::from_parts(metadata, Extensions::default(), message);
+        let mut client = self.stream_client().await?;
+        let answer = client.server_streaming(request, path, Plain).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Calls a method that takes a stream.
+    pub async fn call_with_stream(
+        &self,
+        path: PathAndQuery,
+        metadata: MetadataMap,
+        messages: mpsc::Receiver<Bytes>,
+    ) -> Result<Bytes, Status> {
+        let messages = stream::unfold(messages, |mut messages| async move {
+            let message = messages.recv().await?;
+            Some((message, messages))
+        });
+        let request = Request::from_parts(metadata, Extensions::default(), messages);
+        let mut client = self.stream_client().await?;
+        let answer = client.client_streaming(request, path, Plain).await?;
+        Ok(answer.into_inner())
     }
 
     /// Makes one unary call with an encoded message, and gives the encoded answer.

@@ -153,7 +153,8 @@ async fn start(args: Args) -> Result<Started, StartError> {
     let mut background = JoinSet::new();
     let metrics = args.metrics.start(&mut background).await?;
     plan.auth.metrics.shared.clone_from(&metrics);
-    plan.factory.metrics.shared = metrics;
+    plan.factory.metrics.shared.clone_from(&metrics);
+    plan.gateway.metrics.shared = metrics;
 
     let auth = auth_service::prepare(plan.auth, ambient.clone()).await?;
     let password = plan

@@ -48,8 +48,10 @@ pub fn document(api: &Api) -> Value {
     let mut schemas = Schemas::new(&api.pool, &comments);
     let ids = Ids::of(api);
     let mut paths: BTreeMap<String, Item> = BTreeMap::new();
-    let served = api.bindings().filter(|binding| !binding.method.streams);
-    for binding in served {
+    for binding in api.bindings() {
+        if binding.method.takes_stream && binding.method.gives_stream {
+            continue;
+        }
         let (Some(verb), Ok(template)) = (verb(binding), Template::parse(&binding.text)) else {
             continue;
         };

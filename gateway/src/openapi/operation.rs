@@ -95,6 +95,11 @@ fn body(binding: &Binding, schemas: &mut Schemas<'_>) -> Option<Value> {
             }
         }
     };
+    if binding.method.takes_stream {
+        let description = "A message a line, each sent on as it comes.";
+        let content = json!({"application/x-ndjson": {"schema": schema}});
+        return Some(json!({"required": true, "description": description, "content": content}));
+    }
     let content = json!({"application/json": {"schema": schema, "example": example}});
     Some(json!({"required": true, "content": content}))
 }

@@ -155,7 +155,26 @@ fn success(binding: &Binding, schemas: &mut Schemas<'_>) -> Value {
     json!({
         "description": if method.success == StatusCode::CREATED { "Made." } else { "Done." },
         "headers": headers,
-        "content": {"application/json": {"schema": schema}},
+        "content": content(binding, &schema),
+    })
+}
+
+fn content(binding: &Binding, schema: &Value) -> Value {
+    if !binding.method.gives_stream {
+        return json!({"application/json": {"schema": schema}});
+    }
+    let line = json!({
+        "type": "object",
+        "description": "A line of the stream; the last one is an `error` where the stream breaks off.",
+        "properties": {"result": schema, "error": {"$ref": "#/components/schemas/Error/properties/error"}},
+    });
+    json!({
+        "application/x-ndjson": {"schema": line},
+        "text/event-stream": {"schema": {
+            "type": "string",
+            "description": "An event a message. Its id is the message's `sequence`; `Last-Event-ID` resumes after it. \
+    Events of the types `error` and `end` are the last.",
+        }},
     })
 }
 

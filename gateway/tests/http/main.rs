@@ -20,5 +20,7 @@ mod openapi;
 mod refusals;
 mod routes;
 mod sample;
+mod settings;
+mod streams;
 mod support;
 mod transcoding;

@@ -150,7 +150,7 @@ impl tower::Service<Request<Bytes>> for Handler {
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Plain;
+pub(crate) struct Plain;
 
 impl Codec for Plain {
     type Encode = Bytes;
@@ -231,6 +231,7 @@ pub(crate) fn config(upstream: SocketAddr) -> Config {
         auth_endpoint: format!("http://{upstream}"),
         factory_endpoint: format!("http://{upstream}"),
         limits: LimitArgs {
+            requests_per_second: 0,
             drain: std::time::Duration::from_secs(2),
             ..LimitArgs::default()
         },
@@ -259,6 +260,11 @@ impl Sending {
 
     pub(crate) fn body(self, body: impl Into<reqwest::Body>) -> Self {
         Self(self.0.body(body))
+    }
+
+    /// The answer's head; its body is read by the caller.
+    pub(crate) async fn open(self) -> reqwest::Response {
+        self.0.send().await.unwrap()
     }
 
     pub(crate) async fn send(self) -> Answered {

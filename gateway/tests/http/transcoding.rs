@@ -307,7 +307,7 @@ fn a_method_without_a_route_is_not_served_and_a_stream_is_known_as_one() {
     assert!(!names.contains(&"sample.Library.Hidden"));
     let streams = API
         .bindings()
-        .find(|binding| binding.method.streams)
+        .find(|binding| binding.method.gives_stream)
         .unwrap();
     assert_eq!(streams.method.name, "sample.Library.Follow");
     assert!(
@@ -317,7 +317,7 @@ fn a_method_without_a_route_is_not_served_and_a_stream_is_known_as_one() {
 }
 
 #[tokio::test]
-async fn a_stream_is_answered_501_and_only_with_a_token() {
+async fn a_stream_both_ways_is_answered_501_and_only_with_a_token() {
     let upstream = UpstreamConfig {
         prefix: "sample".to_owned(),
         endpoint: "http://127.0.0.1:1".to_owned(),
@@ -330,6 +330,7 @@ async fn a_stream_is_answered_501_and_only_with_a_token() {
         proxies: TrustedProxies::default(),
         proxy_secret: None,
         cors: Cors::default(),
+        rate: Arc::new(gateway::rate::Rate::new(&gateway::LimitArgs::default())),
         tls: false,
     };
     let upstreams = vec![Upstream::new(&upstream, None).unwrap()];
@@ -339,7 +340,7 @@ async fn a_stream_is_answered_501_and_only_with_a_token() {
         is_proxy: false,
     };
     for (token, status) in [("", 401), ("Bearer x", 501)] {
-        let request = http::Request::get("/v1/follow")
+        let request = http::Request::post("/v1/chat")
             .header("host", "a")
             .header("authorization", token)
             .body(http_body_util::Empty::<bytes::Bytes>::new())

@@ -1,0 +1,209 @@
+//! The answer of a method that streams: lines of JSON (NDJSON), or server-sent events where the client asks for them.
+//!
+//! A line is `{"result": ...}`, and `{"error": ...}` when the stream breaks off. An event carries the message itself; its
+//! id is the message's field `sequence`, and `Last-Event-ID` comes back as the request's field `after_sequence`. A stream
+//! that breaks off ends with an event `error`, one that is complete with an event `end`, so that a browser knows that it
+//! need not come again.
+
+use crate::error::{self, Circumstances};
+use crate::json;
+use crate::problem::{Problem, reason};
+use bytes::Bytes;
+use futures::{Stream, stream};
+use http::HeaderMap;
+use http::header::ACCEPT;
+use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
+use std::time::Duration;
+use tokio::sync::watch;
+use tonic::{Code, Streaming};
+
+/// How often a stream of events says that it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// The field of an answer that its place in the stream is told by.
+const SEQUENCE: &str = "sequence";
+/// The field of a request that says after which place the stream begins.
+const AFTER: &str = "after_sequence";
+
+/// How a stream is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `application/x-ndjson`.
+    Lines,
+    /// `text/event-stream`.
+    Events,
+}
+
+impl Form {
+    /// What the client accepts: events where it names them, and lines else.
+    pub(crate) fn accepted(headers: &HeaderMap) -> Result<Self, Problem> {
+        let values = headers.get_all(ACCEPT).iter();
+        let ranges: Vec<String> = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|range| {
+                range
+                    .split(';')
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .to_ascii_lowercase()
+            })
+            .filter(|range| range.contains('/'))
+            .collect();
+        if ranges.iter().any(|range| range == "text/event-stream") {
+            return Ok(Self::Events);
+        }
+        let lines = [
+            "*/*",
+            "application/*",
+            "application/x-ndjson",
+            "application/ndjson",
+            "application/json",
+        ];
+        if ranges.is_empty() || ranges.iter().any(|range| lines.contains(&range.as_str())) {
+            return Ok(Self::Lines);
+        }
+        let message = "the answers are application/x-ndjson or text/event-stream, which the request does not accept";
+        Err(Problem::new(
+            Code::InvalidArgument,
+            reason::NOT_ACCEPTABLE,
+            message,
+        ))
+    }
+
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
+            Self::Lines => "application/x-ndjson",
+            Self::Events => "text/event-stream",
+        }
+    }
+}
+
+/// Writes `Last-Event-ID` into the request, where it has a field for it.
+pub(crate) fn resume(request: &mut DynamicMessage, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(sent) = headers.get("last-event-id") else {
+        return Ok(());
+    };
+    let descriptor = prost_reflect::ReflectMessage::descriptor(request);
+    let Some(field) = descriptor.get_field_by_name(AFTER) else {
+        return Ok(());
+    };
+    let text = sent.to_str().unwrap_or_default();
+    let value = json::from_text(&field.kind(), text)
+        .map_err(|expected| Problem::field("Last-Event-ID", expected))?;
+    request.set_field(&field, value);
+    Ok(())
+}
+
+/// A stream, while it is told.
+struct Telling {
+    form: Form,
+    output: MessageDescriptor,
+    messages: Streaming<Bytes>,
+    stopping: watch::Receiver<bool>,
+    ended: bool,
+}
+
+/// The body of the answer: what the service sends, as it comes.
+pub(crate) fn body(
+    form: Form,
+    output: MessageDescriptor,
+    messages: Streaming<Bytes>,
+    stopping: watch::Receiver<bool>,
+) -> impl Stream<Item = Bytes> + Send {
+    let telling = Telling {
+        form,
+        output,
+        messages,
+        stopping,
+        ended: false,
+    };
+    stream::unfold(telling, |mut telling| async move {
+        let bytes = telling.next().await?;
+        Some((bytes, telling))
+    })
+}
+
+impl Telling {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        let next = tokio::select! {
+            next = self.messages.message() => next.map_err(|status| Problem::from_status(&status)),
+            _ = self.stopping.wait_for(|stop| *stop) => Err(stopped()),
+            () = tokio::time::sleep(KEEPALIVE), if self.form == Form::Events => {
+                return Some(Bytes::from_static(b": keep-alive\n\n"));
+            }
+        };
+        let told = match next {
+            Ok(Some(message)) => self.message(message),
+            Ok(None) => {
+                self.ended = true;
+                return match self.form {
+                    Form::Lines => None,
+                    Form::Events => Some(Bytes::from_static(b"event: end\ndata: {}\n\n")),
+                };
+            }
+            Err(problem) => Err(problem),
+        };
+        Some(told.unwrap_or_else(|problem| {
+            self.ended = true;
+            self.problem(&problem)
+        }))
+    }
+
+    fn message(&self, message: Bytes) -> Result<Bytes, Problem> {
+        let failed = |error: &dyn std::fmt::Display| {
+            tracing::error!(%error, "a message of a stream cannot be told");
+            error::internal()
+        };
+        let message =
+            DynamicMessage::decode(self.output.clone(), message).map_err(|error| failed(&error))?;
+        let json = json::encode(&message).map_err(|error| failed(&error))?;
+        let (before, after) = match self.form {
+            Form::Lines => ("{\"result\":".to_owned(), "}\n"),
+            Form::Events => (format!("{}data: ", id(&message)), "\n\n"),
+        };
+        Ok([before.as_bytes(), &json, after.as_bytes()].concat().into())
+    }
+
+    fn problem(&self, problem: &Problem) -> Bytes {
+        let json = problem.to_json(problem.http_status(&Circumstances::default()));
+        let (before, after) = match self.form {
+            Form::Lines => ("", "\n"),
+            Form::Events => ("event: error\ndata: ", "\n\n"),
+        };
+        [before.as_bytes(), &json, after.as_bytes()].concat().into()
+    }
+}
+
+/// The line with an event's id; nothing for a message without a place.
+fn id(message: &DynamicMessage) -> String {
+    let descriptor = prost_reflect::ReflectMessage::descriptor(message);
+    let field = descriptor.get_field_by_name(SEQUENCE).filter(|field| {
+        matches!(
+            field.kind(),
+            Kind::Int64 | Kind::Uint64 | Kind::Int32 | Kind::Uint32
+        ) && !field.is_list()
+    });
+    let value = field.map(|field| message.get_field(&field).into_owned());
+    match value {
+        Some(Value::I64(number)) => format!("id: {number}\n"),
+        Some(Value::U64(number)) => format!("id: {number}\n"),
+        Some(Value::I32(number)) => format!("id: {number}\n"),
+        Some(Value::U32(number)) => format!("id: {number}\n"),
+        _ => String::new(),
+    }
+}
+
+fn stopped() -> Problem {
+    Problem {
+        retry: Some(Duration::from_secs(1)),
+        ..Problem::new(
+            Code::Unavailable,
+            reason::UPSTREAM_UNAVAILABLE,
+            "the gateway stops: come again",
+        )
+    }
+}
