@@ -1,4 +1,8 @@
 //! `If-None-Match` (RFC 9110 section 13.1.2): who has the answer already is told so, with 304.
+//!
+//! Only of the texts that the gateway serves itself. The strong tag of a resource is its revision, which says what
+//! `If-Match` asks: whether somebody changed it. What the service counts by itself (the reserved pieces of a product) may
+//! move under one revision, and a 304 would hide that.
 
 use crate::reply::AnswerBody;
 use http::header::{CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
@@ -15,7 +19,8 @@ pub(crate) fn apply(head: &Head, response: &mut Response<AnswerBody>) {
         .headers()
         .get(ETAG)
         .and_then(|etag| etag.to_str().ok());
-    if !etag.is_some_and(|etag| is_held(&head.headers, etag)) {
+    let is_ours = |etag: &str| etag.starts_with("W/");
+    if !etag.is_some_and(|etag| is_ours(etag) && is_held(&head.headers, etag)) {
         return;
     }
     *response.status_mut() = StatusCode::NOT_MODIFIED;

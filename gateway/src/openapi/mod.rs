@@ -104,13 +104,6 @@ fn components(schemas: Schemas<'_>) -> Value {
                 "description": "The revision that the caller knows (the `ETag` of an answer); another one there is refused with 412.",
                 "schema": {"type": "string", "pattern": "^(\\*|\"[!#-~]+\")$"},
             },
-            "IfNoneMatch": {
-                "name": "If-None-Match",
-                "in": "header",
-                "required": false,
-                "description": "The revisions that the caller has: one of them is answered with 304 and without a body.",
-                "schema": {"type": "string"},
-            },
             "IdempotencyKey": {
                 "name": "Idempotency-Key",
                 "in": "header",

@@ -107,10 +107,6 @@ fn query_parameter(
 /// The headers that become fields of the request.
 pub(super) fn of_headers(binding: &Binding) -> Vec<Value> {
     let mut found = Vec::new();
-    let is_get = binding.verb == Some(http::Method::GET);
-    if is_get && binding.method.output.get_field_by_name("etag").is_some() {
-        found.push(json!({"$ref": "#/components/parameters/IfNoneMatch"}));
-    }
     if takes_if_match(binding) {
         found.push(json!({"$ref": "#/components/parameters/IfMatch"}));
     }

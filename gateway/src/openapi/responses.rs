@@ -115,11 +115,6 @@ pub(super) fn of(binding: &Binding, schemas: &mut Schemas<'_>) -> Value {
         let response = json!({"$ref": format!("#/components/responses/{name}")});
         responses.insert(status.to_string(), response);
     }
-    if binding.verb == Some(http::Method::GET) && method.output.get_field_by_name("etag").is_some()
-    {
-        let held = json!({"description": "The client has it already: see `If-None-Match`."});
-        responses.insert("304".to_owned(), held);
-    }
     let other = json!({"$ref": "#/components/responses/Error"});
     responses.insert("default".to_owned(), other);
     responses.insert(

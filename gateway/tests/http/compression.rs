@@ -1,4 +1,4 @@
-//! gzip both ways, and answers that the client has already.
+//! gzip both ways, and texts that the client has already.
 
 use crate::support::{Double, Gate};
 use flate2::Compression;
@@ -31,45 +31,19 @@ fn product() -> Product {
 }
 
 #[tokio::test]
-async fn a_resource_that_the_client_has_is_not_sent_again() {
+async fn a_revision_hides_nothing_that_moves_under_it() {
+    // Orders reserve pieces without a change to the product: the same revision, another answer.
     let double = Double::answering(|_| Ok(product().encode_to_vec()));
     let gate = Gate::before(&double).await;
-    for verb in ["GET", "HEAD"] {
-        for tag in ["\"3\"", "W/\"3\"", "\"1\", \"3\"", "*"] {
-            let answered = gate
-                .signed(verb, "/v1/products/7")
-                .header("if-none-match", tag)
-                .send()
-                .await;
-            assert_eq!(answered.status, 304, "{tag}");
-            assert!(answered.body.is_empty());
-            assert_eq!(answered.header("etag"), "\"3\"");
-            assert_eq!(answered.header("content-type"), "");
-        }
+    for tag in ["\"3\"", "W/\"3\"", "*"] {
+        let answered = gate
+            .signed("GET", "/v1/products/7")
+            .header("if-none-match", tag)
+            .send()
+            .await;
+        assert_eq!(answered.status, 200, "{tag}");
+        assert_eq!(answered.header("etag"), "\"3\"");
     }
-    let changed = gate
-        .signed("GET", "/v1/products/7")
-        .header("if-none-match", "\"2\"")
-        .send()
-        .await;
-    assert_eq!(
-        (changed.status.as_u16(), changed.header("etag")),
-        (200, "\"3\"")
-    );
-    // A write is none that can be skipped.
-    let deleted = gate
-        .signed("DELETE", "/v1/products/7")
-        .header("if-none-match", "\"3\"")
-        .send()
-        .await;
-    assert_eq!(deleted.status, 200);
-    // Nor is a refusal.
-    let refused = gate
-        .request("GET", "/v1/products/7")
-        .header("if-none-match", "*")
-        .send()
-        .await;
-    refused.expect(401, "TOKEN_MISSING");
 }
 
 #[tokio::test]
