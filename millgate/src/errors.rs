@@ -35,7 +35,7 @@ The gateway's own, for what never reaches a service:
 | `METHOD_NOT_ALLOWED` | 405 | The path has other verbs; `Allow` names them. |
 | `NOT_ACCEPTABLE` | 406 | Only `application/json` is answered. |
 | `BODY_TIMEOUT` | 408 | The body did not arrive in time. |
-| `STREAM_NOT_SERVED` | 501 | The method is a stream, which is not served over HTTP yet. |
+| `STREAM_NOT_SERVED` | 501 | The method streams both ways, which is not served over HTTP. |
 | `UPSTREAM_UNAVAILABLE` | 503 | The service behind the route cannot be reached. |
 ";
 
