@@ -43,7 +43,11 @@ pub(crate) fn first_password(username: &str, password: &str) -> String {
 pub(crate) fn banner(at: &Addresses, admin: &Admin<'_>, scheme: &str) -> String {
     let mut text = String::new();
     let username = admin.username;
-    let _ = writeln!(text, "gateway   {scheme}://{}   HTTP/JSON", at.gateway);
+    let _ = writeln!(
+        text,
+        "gateway   {scheme}://{}   HTTP/JSON, to read and try at /docs",
+        at.gateway
+    );
     let _ = writeln!(text, "auth      {}   gRPC", at.auth);
     let _ = writeln!(text, "factory   {}   gRPC", at.factory);
     let set_password = match admin.password {
