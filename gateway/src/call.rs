@@ -72,11 +72,14 @@ impl Call<'_> {
     }
 
     async fn answer<B: Body<Data = Bytes>>(&self, body: Pin<&mut B>) -> Response<AnswerBody> {
+        // Whether the process lives may be asked at any rate; whether it is ready costs calls to the services.
+        if self.head.uri.path() != "/healthz"
+            && let Err(problem) = self.gateway.rules.rate.admit(self.client)
+        {
+            return problem.into_response(&Circumstances::default());
+        }
         if let Some(response) = health::answer(self.head, &self.gateway.upstreams).await {
             return response;
-        }
-        if let Err(problem) = self.gateway.rules.rate.admit(self.client) {
-            return problem.into_response(&Circumstances::default());
         }
         if let Some(response) = self.gateway.rules.cors.preflight(self.head) {
             return response;
