@@ -104,12 +104,6 @@ async fn app(
     ambient: &Ambient,
 ) -> Result<App, StartError> {
     let Ambient { clock, entropy } = ambient.clone();
-    let secrets = ServiceSecrets::load_or_create(
-        &config.secrets,
-        config.keys.keys_permissions,
-        entropy.as_ref(),
-    )
-    .map_err(|error| error.named("AUTH_SECRETS"))?;
     let url = config
         .database_url
         .resolve()?
@@ -117,6 +111,17 @@ async fn app(
     let db = Database::open(&url, &MIGRATIONS, &config.database)
         .await
         .map_err(|error| error.named("AUTH_DATABASE_URL"))?;
+    // A new file is made for a new database only: beside a used one it would hide that the right one is lost.
+    let secrets = if store::secrets_check::is_bound(&db).await? {
+        ServiceSecrets::load(&config.secrets, config.keys.keys_permissions)
+    } else {
+        ServiceSecrets::load_or_create(
+            &config.secrets,
+            config.keys.keys_permissions,
+            entropy.as_ref(),
+        )
+    }
+    .map_err(|error| error.named("AUTH_SECRETS"))?;
     if !store::secrets_check::fits(&db, secrets.derive("fingerprint").as_slice()).await? {
         let message =
             "is not the secrets file that this database was first used with; restore that one";

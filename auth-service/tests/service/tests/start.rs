@@ -3,6 +3,7 @@
 use super::harness::*;
 use auth_service::{Ambient, prepare};
 use millgate_contract::auth::v1 as pb;
+use millgate_platform::{Permissions, ServiceSecrets, SystemEntropy};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
@@ -182,6 +183,14 @@ async fn wrong_settings_are_refused_by_name() {
             .expect("changed");
         assert!(refused(&place, &[]).await.starts_with("AUTH_SECRETS: "));
         std::fs::remove_file(&secrets).expect("removed");
+        let lost = refused(&place, &[]).await;
+        assert!(lost.starts_with("AUTH_SECRETS: "), "{lost}");
+        assert!(
+            !secrets.exists(),
+            "a new file would hide that the right one is lost"
+        );
+        ServiceSecrets::load_or_create(&secrets, Permissions::Strict, &SystemEntropy)
+            .expect("made");
         let other = refused(&place, &[]).await;
         assert!(
             other.starts_with("AUTH_SECRETS: "),
