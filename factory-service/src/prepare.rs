@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use millgate_contract::DESCRIPTORS;
 use millgate_contract::factory::v1::{
-    customer_service_server::CustomerServiceServer, order_service_server::OrderServiceServer,
-    product_service_server::ProductServiceServer,
+    customer_service_server::CustomerServiceServer, employee_service_server::EmployeeServiceServer,
+    order_service_server::OrderServiceServer, product_service_server::ProductServiceServer,
+    production_service_server::ProductionServiceServer,
     service_ticket_service_server::ServiceTicketServiceServer,
 };
 use millgate_guard::{Expectations, Guard, Rules, Verifier};
@@ -23,7 +24,7 @@ use tonic::service::Routes;
 use crate::auth::{Auth, ServiceAccount};
 use crate::config::Config;
 use crate::registration::{Registrar, reconciler};
-use crate::service::{Customers, Factory, Orders, Products, Tickets};
+use crate::service::{Customers, Employees, Factory, Orders, Production, Products, Tickets};
 use crate::store;
 
 const SERVICES: &[&str] = &[
@@ -31,6 +32,8 @@ const SERVICES: &[&str] = &[
     "millgate.factory.v1.ProductService",
     "millgate.factory.v1.OrderService",
     "millgate.factory.v1.ServiceTicketService",
+    "millgate.factory.v1.EmployeeService",
+    "millgate.factory.v1.ProductionService",
 ];
 /// What counts as a login of an address.
 const LOGINS: &[&str] = &["/millgate.factory.v1.CustomerService/LoginCustomer"];
@@ -101,6 +104,13 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     );
     routes.add_service(
         ServiceTicketServiceServer::new(Tickets(factory.clone()))
+            .max_decoding_message_size(largest),
+    );
+    routes.add_service(
+        EmployeeServiceServer::new(Employees(factory.clone())).max_decoding_message_size(largest),
+    );
+    routes.add_service(
+        ProductionServiceServer::new(Production(factory.clone()))
             .max_decoding_message_size(largest),
     );
 

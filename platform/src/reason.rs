@@ -148,6 +148,8 @@ reasons! {
         EmailTaken = "EMAIL_TAKEN",
         /// Another product has this SKU.
         SkuTaken = "SKU_TAKEN",
+        /// Another employee has this login.
+        UserIdTaken = "USER_ID_TAKEN",
         /// The same client has made an account with this external id before.
         ExternalIdTaken = "EXTERNAL_ID_TAKEN",
         /// The `request_id` was used before for something else.

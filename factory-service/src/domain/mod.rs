@@ -3,12 +3,14 @@
 pub(crate) mod access;
 pub(crate) mod contact;
 pub(crate) mod customer;
+pub(crate) mod employee;
 pub(crate) mod money;
 pub(crate) mod name;
 pub(crate) mod order;
 pub(crate) mod paging;
 pub(crate) mod placement;
 pub(crate) mod product;
+pub(crate) mod production;
 pub(crate) mod registration;
 pub(crate) mod text;
 pub(crate) mod ticket;

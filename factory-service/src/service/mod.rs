@@ -10,20 +10,27 @@ use prost::Message;
 
 use crate::domain::access::{Actor, Sight};
 use crate::domain::order::Order;
+use crate::domain::production::Run;
 use crate::domain::ticket::Ticket;
 use crate::registration::SharedRegistrar;
 
 pub(crate) mod convert;
 mod customer;
 mod customer_fields;
+mod employee;
+mod employee_fields;
 mod order;
 mod product;
 mod product_fields;
+mod production;
+mod production_fields;
 mod ticket;
 
 pub(crate) use customer::Customers;
+pub(crate) use employee::Employees;
 pub(crate) use order::Orders;
 pub(crate) use product::Products;
+pub(crate) use production::Production;
 pub(crate) use ticket::Tickets;
 
 /// What every handler works with.
@@ -135,6 +142,17 @@ impl Who {
             &[]
         };
         convert::order(order, verbs)
+    }
+
+    /// A production run as this caller sees it.
+    fn run(&self, run: &Run) -> pb::ProductionRun {
+        let verbs = run.state.verbs();
+        let verbs = if self.reaches("production.write") {
+            verbs.as_slice()
+        } else {
+            &[]
+        };
+        production_fields::message_of(run, verbs)
     }
 
     /// A ticket as this caller sees it.

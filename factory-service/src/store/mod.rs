@@ -7,11 +7,13 @@ use secrecy::SecretString;
 
 pub(crate) mod customer;
 pub(crate) mod email;
+pub(crate) mod employee;
 mod listing;
 pub(crate) mod login;
 pub(crate) mod order;
 pub(crate) mod placing;
 pub(crate) mod product;
+pub(crate) mod production;
 pub(crate) mod registration;
 pub(crate) mod remembered;
 pub(crate) mod stock;

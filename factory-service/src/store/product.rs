@@ -6,7 +6,7 @@ use millgate_platform::{Database, Fault, Reason, on, on_tx};
 use sqlx::AssertSqlSafe;
 
 use super::listing::{Arg, Listing, fetch_listing, placeholders};
-use super::{FOR_CHANGE, bad_row, on_postgres};
+use super::{FOR_CHANGE, FOR_REFERENCE, bad_row, on_postgres};
 use crate::domain::access::Sight;
 use crate::domain::money::{Currency, Money};
 use crate::domain::paging::OrderBy;
@@ -31,6 +31,7 @@ const GET: &str = concat!(
     columns!(),
     " FROM products WHERE id = $1 AND ($2 OR delete_time IS NULL)"
 );
+const REFER: &str = "SELECT id FROM products WHERE id = $1 AND delete_time IS NULL";
 const LOCK: &str = concat!("SELECT ", columns!(), " FROM products WHERE id = $1");
 const SAVE: &str = "UPDATE products SET sku = $2, sku_canonical = $3, name = $4, name_canonical = $5, \
      description = $6, unit_price_minor = $7, currency = $8, on_hand = $9, state = $10, revision = $11, \
@@ -202,6 +203,19 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Product>, Fault>
         .fetch_optional(c)
         .await)?;
     row.map(Product::try_from).transpose()
+}
+
+/// Whether there is such a product, not deleted; it stays so until the transaction ends.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn refer_to(tx: &mut Tx, id: i64) -> Result<bool, Fault> {
+    let sql = format!("{REFER}{}", on_postgres(tx, FOR_REFERENCE));
+    let found: Option<i64> = on_tx!(tx, |c| sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(id)
+        .fetch_optional(c)
+        .await)?;
+    Ok(found.is_some())
 }
 
 /// Writes a product that was locked in this transaction. What is reserved is not written: orders do that.

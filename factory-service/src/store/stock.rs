@@ -6,6 +6,7 @@ use millgate_platform::{Fault, on_tx};
 use super::on_postgres;
 use crate::domain::access::Actor;
 use crate::domain::order::StockEffect;
+use crate::domain::production::Run;
 
 const INSERT: &str = "INSERT INTO stock_movements \
      (product_id, delta, kind, reason, order_id, actor, session, create_time) VALUES ($1, $2, $3, $4, NULL, $5, $6, $7)";
@@ -112,6 +113,32 @@ async fn lock_products(tx: &mut Tx, order_id: i64) -> Result<(), Fault> {
     let sql = format!("{LOCK_PRODUCTS}{clause}");
     on_tx!(tx, |c| sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(order_id)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const PRODUCED: &str = "INSERT INTO stock_movements \
+     (product_id, delta, kind, reason, run_id, actor, session, create_time) VALUES ($1, $2, 'PRODUCED', '', $3, $4, $5, $6)";
+
+/// Notes in the ledger what a run has made.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn note_production(
+    tx: &mut Tx,
+    run: &Run,
+    actor: &Actor,
+    now: i64,
+) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(PRODUCED)
+        .bind(run.product_id)
+        .bind(run.outcome.produced)
+        .bind(run.id)
+        .bind(&actor.key)
+        .bind(&actor.session)
+        .bind(now)
         .execute(c)
         .await
         .map(drop))?;

@@ -9,8 +9,10 @@ use clap::Parser;
 use factory_service::{Ambient, Config, prepare};
 use millgate_contract::factory::v1 as pb;
 use millgate_contract::factory::v1::customer_service_client::CustomerServiceClient;
+use millgate_contract::factory::v1::employee_service_client::EmployeeServiceClient;
 use millgate_contract::factory::v1::order_service_client::OrderServiceClient;
 use millgate_contract::factory::v1::product_service_client::ProductServiceClient;
+use millgate_contract::factory::v1::production_service_client::ProductionServiceClient;
 use millgate_contract::factory::v1::service_ticket_service_client::ServiceTicketServiceClient;
 use millgate_contract::google::r#type::Money;
 use millgate_guard::testing::Issuer;
@@ -163,6 +165,14 @@ impl World {
         ServiceTicketServiceClient::new(self.channel.clone())
     }
 
+    pub(crate) fn employees(&self) -> EmployeeServiceClient<Channel> {
+        EmployeeServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn production(&self) -> ProductionServiceClient<Channel> {
+        ProductionServiceClient::new(self.channel.clone())
+    }
+
     pub(crate) fn admin<T>(&self, message: T) -> Request<T> {
         with_token(message, &self.issuer.user(1, "admin").token())
     }
@@ -206,6 +216,19 @@ impl World {
             .products()
             .get_product(self.staff(pb::GetProductRequest { id }))
             .await)
+    }
+
+    /// An employee.
+    pub(crate) async fn employee(&self, name: &str) -> pb::Employee {
+        let employee = pb::Employee {
+            name: name.to_owned(),
+            ..pb::Employee::default()
+        };
+        let request = pb::CreateEmployeeRequest {
+            employee: Some(employee),
+            ..Default::default()
+        };
+        ok(self.employees().create_employee(self.staff(request)).await)
     }
 
     /// A customer without a login.
