@@ -30,6 +30,10 @@ pub(crate) struct App {
     pub(crate) refresh_key: hmac::Key,
     /// Under which service accounts' secrets are stored.
     pub(crate) client_key: hmac::Key,
+    /// Under which the counters of attempts are stored.
+    pub(crate) throttle_key: hmac::Key,
+    /// Whether attempts are counted at all.
+    pub(crate) throttles: bool,
     /// Seals page tokens.
     pub(crate) page_key: PageKey,
     /// Remembers answers by `request_id`.

@@ -93,6 +93,10 @@ pub struct Config {
     #[arg(long, env = "AUTH_HASHING_QUEUE", default_value_t = 128)]
     pub hashing_queue: u16,
 
+    /// Whether failed logins slow down the next ones at the same account, name or address. Off only to measure.
+    #[arg(long, env = "AUTH_THROTTLES", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub throttles: bool,
+
     /// The name of the first administrator, made at the first start.
     #[arg(
         long,

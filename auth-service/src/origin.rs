@@ -1,5 +1,7 @@
 //! Where a call comes from, for sessions and for the audit log.
 
+use std::net::IpAddr;
+
 use millgate_platform::ClientInfo;
 use tonic::Extensions;
 
@@ -8,6 +10,8 @@ use tonic::Extensions;
 pub(crate) struct Origin {
     /// The address; empty where nobody knows it.
     pub(crate) address: String,
+    /// What its attempts are counted by: the address, or the /64 of an IPv6 one.
+    pub(crate) network: Option<IpAddr>,
     /// The program: at most 256 printable characters, may be empty.
     pub(crate) user_agent: String,
 }
@@ -19,6 +23,7 @@ impl Origin {
             .get::<ClientInfo>()
             .map_or_else(Self::default, |client| Self {
                 address: client.address.to_string(),
+                network: Some(client.throttle_key()),
                 user_agent: client.user_agent.clone(),
             })
     }

@@ -37,6 +37,9 @@ pub struct Prepared {
 /// Names the setting that is wrong, missing, or of no use.
 pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, StartError> {
     let checked = config.check()?;
+    if !config.throttles {
+        tracing::warn!("AUTH_THROTTLES is off: passwords and codes can be guessed without limit");
+    }
     let (admin_password, factory_secret) = (
         config.admin_password.resolve()?,
         config.factory_client_secret.resolve()?,
@@ -149,6 +152,8 @@ async fn app(
         page_key: PageKey::new(&secrets.derive("page tokens")),
         refresh_key: hmac_key("refresh derivation"),
         client_key: hmac_key("service account secrets"),
+        throttle_key: hmac_key("throttles"),
+        throttles: config.throttles,
         sessions: checked.sessions,
         hashing,
         entropy,

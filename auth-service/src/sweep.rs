@@ -17,19 +17,23 @@ const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) async fn run(app: Arc<App>) {
     loop {
         if let Err(fault) = sweep(&app).await {
-            tracing::warn!(%fault, "old sessions and answers were not deleted; the next sweep tries again");
+            tracing::warn!(%fault, "old rows were not deleted; the next sweep tries again");
         }
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// Deletes old sessions with their refresh tokens, and answers that are past their time.
+/// Deletes old sessions with their refresh tokens, counters of attempts that are forgotten, and answers that are past
+/// their time.
 async fn sweep(app: &App) -> Result<(), Fault> {
     let before = app
         .now()
         .saturating_sub(micros(app.sessions.absolute))
         .saturating_sub(micros(GRACE));
     while store::sessions::purge(&app.db, before).await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    while store::throttle::purge(&app.db, app.now()).await? > 0 {
         tokio::task::yield_now().await;
     }
     app.idempotency.purge(&app.db).await?;

@@ -1,8 +1,10 @@
 //! A name and a password become a session.
 
+use super::attempt::Attempt;
 use super::{Issued, begin_family, credentials_invalid};
 use crate::app::App;
 use crate::audit::Event;
+use crate::domain::throttle::Counter;
 use crate::domain::{DeviceLabel, Email, Password, Session, Username};
 use crate::origin::Origin;
 use crate::store::{self, users::Credentials};
@@ -17,8 +19,8 @@ pub(crate) enum LoginName {
     Username(Username),
     /// An email address.
     Email(Email),
-    /// What no account can be called. It is treated like a name that none is called.
-    Impossible,
+    /// What no account can be called, as it was typed. It is treated like a name that none is called.
+    Impossible(String),
 }
 
 /// Begins a session for whoever knows the password.
@@ -28,7 +30,8 @@ pub(crate) enum LoginName {
 /// next login.
 ///
 /// # Errors
-/// CREDENTIALS_INVALID; OVERLOADED when too many passwords are being checked.
+/// CREDENTIALS_INVALID; ACCOUNT_THROTTLED and RATE_LIMITED after too many failures, before anything is checked;
+/// OVERLOADED when too many passwords are being checked.
 pub(crate) async fn log_in(
     app: &App,
     name: &LoginName,
@@ -43,13 +46,18 @@ pub(crate) async fn log_in(
         ..Event::default()
     };
     let found = find(app, name).await?;
-    let check = app
-        .hashing
-        .verify(
-            password,
-            found.as_ref().map(|found| found.password_hash.as_str()),
-        )
-        .await?;
+    let id = found.as_ref().map(|found| found.id);
+    let attempt = Attempt::begin(app, name.counter(id), origin.network)
+        .await
+        .inspect_err(|_| event("throttled", id).refused(origin))?;
+    let stored = found.as_ref().map(|found| found.password_hash.as_str());
+    let check = match app.hashing.verify(password, stored).await {
+        Ok(check) => check,
+        Err(busy) => {
+            attempt.unchecked(app).await?;
+            return Err(busy);
+        }
+    };
     let Some(account) = found else {
         event("unknown_name", None).refused(origin);
         return Err(credentials_invalid());
@@ -69,7 +77,8 @@ pub(crate) async fn log_in(
     } else {
         None
     };
-    let Some(issued) = begin(app, &account, renewed.as_deref(), device, origin).await? else {
+    let renewed = renewed.as_deref();
+    let Some(issued) = begin(app, &account, &attempt, renewed, device, origin).await? else {
         event("changed_meanwhile", Some(account.id)).refused(origin);
         return Err(credentials_invalid());
     };
@@ -81,11 +90,23 @@ pub(crate) async fn log_in(
     Ok(issued)
 }
 
+impl LoginName {
+    /// Where the attempts at this name are counted; `account` is whose it is.
+    fn counter(&self, account: Option<i64>) -> Counter<'_> {
+        match (account, self) {
+            (Some(id), _) => Counter::Account(id),
+            (None, Self::Username(name)) => Counter::Unknown(name.canonical()),
+            (None, Self::Email(email)) => Counter::Unknown(email.canonical()),
+            (None, Self::Impossible(typed)) => Counter::Unknown(typed),
+        }
+    }
+}
+
 async fn find(app: &App, name: &LoginName) -> Result<Option<Credentials>, Fault> {
     match name {
         LoginName::Username(name) => store::users::credentials_by_username(&app.db, name).await,
         LoginName::Email(email) => store::users::credentials_by_email(&app.db, email).await,
-        LoginName::Impossible => Ok(None),
+        LoginName::Impossible(_) => Ok(None),
     }
 }
 
@@ -93,6 +114,7 @@ async fn find(app: &App, name: &LoginName) -> Result<Option<Credentials>, Fault>
 async fn begin(
     app: &App,
     account: &Credentials,
+    attempt: &Attempt,
     renewed_hash: Option<&str>,
     device: &DeviceLabel,
     origin: &Origin,
@@ -122,6 +144,7 @@ async fn begin(
     };
     store::sessions::insert(&mut tx, &session, &from).await?;
     let refresh = begin_family(app, &mut tx, &session).await?;
+    attempt.succeeded(&mut tx).await?;
     tx.commit().await?;
     Ok(Some(Issued::new(app, &user, &session, &refresh)))
 }

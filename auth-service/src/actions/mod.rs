@@ -1,6 +1,7 @@
 //! What the calls do: each takes parsed values, works in one transaction, and tells the audit log.
 
 pub(crate) mod accounts;
+pub(crate) mod attempt;
 pub(crate) mod introspect;
 pub(crate) mod login;
 pub(crate) mod logout;

@@ -1,22 +1,25 @@
 //! A person changes their password.
 
 use millgate_guard::Caller;
-use millgate_platform::Fault;
+use millgate_platform::{Fault, Reason};
 
 use super::{Issued, begin_family, credentials_invalid};
+use crate::actions::attempt::Attempt;
 use crate::app::App;
 use crate::audit::Event;
+use crate::domain::throttle::Counter;
 use crate::domain::{EndReason, NewPassword, Password};
 use crate::origin::Origin;
 use crate::standing::{revoked, session_ended};
 use crate::store;
+use crate::store::users::Credentials;
 
 /// Changes the password of the caller, who proves again who they are. Every access token issued before is worthless
 /// from then on, every other session has ended, and this session's refresh tokens are forgotten: new ones come back.
 ///
 /// # Errors
 /// CREDENTIALS_INVALID for a wrong current password, TOKEN_REVOKED or SESSION_ENDED when the account or the session
-/// changed meanwhile, OVERLOADED when too many passwords are being checked.
+/// changed meanwhile, ACCOUNT_THROTTLED after too many wrong ones, OVERLOADED when too many passwords are being checked.
 pub(crate) async fn change(
     app: &App,
     caller: &Caller,
@@ -41,15 +44,9 @@ pub(crate) async fn change(
     let account = store::users::credentials_by_id(&app.db, id)
         .await?
         .ok_or_else(revoked)?;
-    if !app
-        .hashing
-        .verify(current, Some(&account.password_hash))
-        .await?
-        .matches
-    {
-        event("wrong_password").refused(origin);
-        return Err(credentials_invalid());
-    }
+    let attempt = prove(app, &account, current)
+        .await
+        .inspect_err(|fault| event(cause(fault)).refused(origin))?;
     let hash = app.hashing.hash(new.password()).await?;
 
     let now = app.now();
@@ -63,7 +60,42 @@ pub(crate) async fn change(
     store::sessions::end_all(&mut tx, id, session, EndReason::PasswordChanged, now).await?;
     store::refresh_tokens::delete_all(&mut tx, session).await?;
     let refresh = begin_family(app, &mut tx, &kept).await?;
+    attempt.succeeded(&mut tx).await?;
     tx.commit().await?;
     event("").done(origin);
     Ok(Issued::new(app, &user, &kept, &refresh))
+}
+
+/// Lets through who knows the password of an account that they hold a token of. The attempt is counted; the caller says
+/// that it [succeeded](Attempt::succeeded) in the transaction in which something comes of it.
+///
+/// # Errors
+/// CREDENTIALS_INVALID; ACCOUNT_THROTTLED; OVERLOADED.
+pub(super) async fn prove(
+    app: &App,
+    account: &Credentials,
+    password: &Password,
+) -> Result<Attempt, Fault> {
+    let attempt = Attempt::begin(app, Counter::Holder(account.id), None).await?;
+    match app
+        .hashing
+        .verify(password, Some(&account.password_hash))
+        .await
+    {
+        Ok(check) if check.matches => Ok(attempt),
+        Ok(_) => Err(credentials_invalid()),
+        Err(busy) => {
+            attempt.unchecked(app).await?;
+            Err(busy)
+        }
+    }
+}
+
+/// What the audit log says about a proof that was refused.
+pub(super) fn cause(refused: &Fault) -> &'static str {
+    match refused.reason() {
+        Reason::CredentialsInvalid => "wrong_password",
+        Reason::AccountThrottled => "throttled",
+        _ => "busy",
+    }
 }

@@ -3,7 +3,7 @@
 use millgate_guard::Scopes;
 use millgate_platform::Fault;
 
-use super::credentials_invalid;
+use super::{attempt, credentials_invalid};
 use crate::app::App;
 use crate::audit::Event;
 use crate::domain::{ClientId, ClientSecret, ServiceAccount};
@@ -17,7 +17,7 @@ use crate::tokens::AccessToken;
 /// for an id that no account can have.
 ///
 /// # Errors
-/// CREDENTIALS_INVALID; SCOPE_DENIED for a scope that the account does not have.
+/// CREDENTIALS_INVALID, or RATE_LIMITED after many wrong secrets from the same address; SCOPE_DENIED for a scope that the account does not have.
 pub(crate) async fn issue(
     app: &App,
     client: Option<&ClientId>,
@@ -36,6 +36,7 @@ pub(crate) async fn issue(
     let proven = ServiceAccount::proves(found.as_ref(), secret, &app.client_key);
     let Some(account) = found.filter(|_| proven) else {
         event("credentials").refused(origin);
+        attempt::service_failed(app, origin.network).await?;
         return Err(credentials_invalid());
     };
     let scopes = account

@@ -10,6 +10,7 @@ mod rights;
 mod role;
 mod service_account;
 mod session;
+pub(crate) mod throttle;
 mod time;
 mod user;
 mod username;

@@ -53,8 +53,14 @@ pub(super) fn login(
 fn login_name(username: &str, email: &str) -> Result<LoginName, &'static str> {
     match (username, email) {
         ("", "") => Err("a user name or an email address is needed"),
-        (name, "") => Ok(Username::parse(name).map_or(LoginName::Impossible, LoginName::Username)),
-        ("", email) => Ok(Email::parse(email).map_or(LoginName::Impossible, LoginName::Email)),
+        (name, "") => Ok(Username::parse(name).map_or_else(
+            |_| LoginName::Impossible(name.to_owned()),
+            LoginName::Username,
+        )),
+        ("", email) => Ok(Email::parse(email).map_or_else(
+            |_| LoginName::Impossible(email.to_owned()),
+            LoginName::Email,
+        )),
         _ => Err("a user name or an email address, not both"),
     }
 }

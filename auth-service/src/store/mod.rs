@@ -6,6 +6,7 @@ pub(crate) mod secrets_check;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
 pub(crate) mod standing;
+pub(crate) mod throttle;
 pub(crate) mod user_list;
 pub(crate) mod users;
 

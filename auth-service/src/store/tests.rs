@@ -2,11 +2,14 @@
 
 use millgate_guard::Scopes;
 use millgate_platform::testing::both_databases;
-use millgate_platform::{Database, Fault, Reason, SystemEntropy};
+use millgate_platform::{Database, Fault, Reason, SystemEntropy, Tx};
 
+use super::throttle::Counted;
 use super::{
-    MIGRATIONS, refresh_tokens, secrets_check, service_accounts, sessions, standing, users,
+    MIGRATIONS, refresh_tokens, secrets_check, service_accounts, sessions, standing, throttle,
+    users,
 };
+use crate::domain::throttle::delay;
 use crate::domain::{
     Email, EndReason, ExternalId, NameChange, Names, NewUser, RefreshToken, Role, Session, User,
     Username,
@@ -466,6 +469,121 @@ async fn a_database_knows_the_secrets_that_it_was_first_used_with() {
         assert!(secrets_check::fits(&db, b"one").await.expect("read"));
         assert!(secrets_check::fits(&db, b"one").await.expect("read"));
         assert!(!secrets_check::fits(&db, b"two").await.expect("read"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_statement_that_counts_keeps_to_the_schedule() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let mut now = 1_000_000;
+        for attempt in 1..=102 {
+            let mut tx = db.begin().await.expect("begun");
+            let counted = throttle::count(&mut tx, b"ada", now)
+                .await
+                .expect("counted");
+            // After the hundredth, and the day that follows it, it begins anew.
+            let expected = if attempt > 100 {
+                attempt - 100
+            } else {
+                attempt
+            };
+            assert_eq!(counted, Counted::Admitted(expected));
+            let delay = delay(expected);
+            if delay > 0 {
+                let early = throttle::count(&mut tx, b"ada", now + delay - 1).await;
+                assert_eq!(early.expect("counted"), Counted::Blocked(now + delay));
+            }
+            tx.commit().await.expect("committed");
+            now += delay;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_taken_back_leaves_what_was_before() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let mut tx = db.begin().await.expect("begun");
+        let count =
+            async |tx: &mut Tx, now| throttle::count(tx, b"ada", now).await.expect("counted");
+        assert_eq!(count(&mut tx, 1).await, Counted::Admitted(1));
+        throttle::take_back(&mut tx, b"ada", 1)
+            .await
+            .expect("taken back");
+        for attempt in 1..=5 {
+            assert_eq!(count(&mut tx, 1).await, Counted::Admitted(attempt));
+        }
+        assert_eq!(count(&mut tx, 1).await, Counted::Blocked(1_000_001));
+        // The fifth was never checked, and so nobody waits for it.
+        throttle::take_back(&mut tx, b"ada", 5)
+            .await
+            .expect("taken back");
+        assert_eq!(count(&mut tx, 2).await, Counted::Admitted(5));
+        assert_eq!(count(&mut tx, 1_000_002).await, Counted::Admitted(6));
+        assert_eq!(count(&mut tx, 3_000_002).await, Counted::Admitted(7));
+        // An older one that comes late does not shorten the delay of a newer one.
+        throttle::take_back(&mut tx, b"ada", 6)
+            .await
+            .expect("taken back");
+        assert_eq!(count(&mut tx, 3_000_003).await, Counted::Blocked(7_000_002));
+        throttle::clear(&mut tx, b"ada").await.expect("cleared");
+        assert_eq!(count(&mut tx, 3_000_003).await, Counted::Admitted(1));
+        throttle::take_back(&mut tx, b"nobody", 1)
+            .await
+            .expect("nothing to take");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_throttles_have_forgotten_is_deleted_a_batch_at_a_time() {
+    both_databases(&MIGRATIONS, |db| async move {
+        const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+        let mut tx = db.begin().await.expect("begun");
+        for key in 0..600_i32 {
+            let key = key.to_be_bytes();
+            throttle::count(&mut tx, &key, 5).await.expect("counted");
+            throttle::fill(&mut tx, &key, 5).await.expect("filled");
+        }
+        throttle::count(&mut tx, b"newer", 6)
+            .await
+            .expect("counted");
+        tx.commit().await.expect("committed");
+        let purge = async |now| throttle::purge(&db, now).await.expect("purged");
+        assert_eq!(purge(10_000_004).await, 0);
+        assert_eq!(purge(10_000_005).await, 500, "the buckets have drained");
+        assert_eq!(purge(DAY + 5).await, 500 + 100);
+        assert_eq!(purge(DAY + 5).await, 100);
+        assert_eq!(purge(DAY + 5).await, 0);
+        assert_eq!(purge(DAY + 6).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bucket_takes_its_burst_and_drains_with_time() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let mut tx = db.begin().await.expect("begun");
+        let fill =
+            async |tx: &mut Tx, now| throttle::fill(tx, b"office", now).await.expect("filled");
+        for _ in 0..30 {
+            assert_eq!(fill(&mut tx, 0).await, Counted::Admitted(1));
+        }
+        assert_eq!(fill(&mut tx, 0).await, Counted::Blocked(10_000_000));
+        throttle::pour_back(&mut tx, b"office")
+            .await
+            .expect("poured");
+        assert_eq!(fill(&mut tx, 0).await, Counted::Admitted(1));
+        assert_eq!(fill(&mut tx, 9_999_999).await, Counted::Blocked(10_000_000));
+        assert_eq!(fill(&mut tx, 10_000_000).await, Counted::Admitted(1));
+        for _ in 0..30 {
+            assert_eq!(fill(&mut tx, 400_000_000).await, Counted::Admitted(1));
+        }
+        assert_eq!(
+            fill(&mut tx, 400_000_000).await,
+            Counted::Blocked(410_000_000)
+        );
     })
     .await;
 }

@@ -19,5 +19,6 @@ mod tests {
     mod service_accounts;
     mod standing;
     mod start;
+    mod throttle;
     mod validate;
 }

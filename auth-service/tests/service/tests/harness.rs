@@ -70,6 +70,7 @@ impl Place {
             ["--calls-per-second", "0"],
             ["--logins-per-minute", "0"],
             ["--hashing-queue", "1000"],
+            ["--throttles", "false"],
         ] {
             if !more.contains(&off[0]) {
                 args.extend(off);
