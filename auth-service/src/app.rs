@@ -6,6 +6,7 @@ use millgate_guard::Verifier;
 use millgate_platform::{Database, Idempotency, PageKey, SharedClock, SharedEntropy};
 use ring::hmac;
 
+use crate::config::Registration;
 use crate::domain::{Micros, SessionLimits};
 use crate::hashing::HashingPool;
 use crate::tokens::Mint;
@@ -24,6 +25,8 @@ pub(crate) struct App {
     pub(crate) mint: Mint,
     /// Verifies the tokens that come in a body, and at Logout.
     pub(crate) verifier: Arc<Verifier>,
+    /// Whether people may make their own accounts.
+    pub(crate) registration: Registration,
     /// How long sessions live.
     pub(crate) sessions: SessionLimits,
     /// Derives a refresh token's successor.

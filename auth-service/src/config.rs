@@ -68,6 +68,17 @@ pub struct Config {
     #[arg(long, env = "AUTH_SESSION_ABSOLUTE", default_value = "30d", value_parser = duration)]
     pub session_absolute: Duration,
 
+    /// Whether people may make their own accounts (`Register`). Accounts that administrators make, or services for
+    /// their customers (the factory's `RegisterCustomer`), do not ask this.
+    #[arg(
+        long,
+        env = "AUTH_REGISTRATION",
+        value_enum,
+        default_value_t,
+        value_name = "open|closed"
+    )]
+    pub registration: Registration,
+
     /// Memory of a password hash (argon2id), in KiB. Floors: OWASP's recommendations.
     #[arg(
         long,
@@ -158,6 +169,16 @@ pub struct Config {
     /// What the guards of this installation expect of a token. No flag: every service must have the same.
     #[arg(skip)]
     pub expectations: Expectations,
+}
+
+/// Who may make an account for themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Registration {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Nobody: REGISTRATION_CLOSED.
+    Closed,
 }
 
 /// The settings that are checked together.

@@ -19,7 +19,7 @@ mod sweep;
 mod tokens;
 mod wire;
 
-pub use config::{AdminPassword, Config, DatabaseUrl, FactorySecret};
+pub use config::{AdminPassword, Config, DatabaseUrl, FactorySecret, Registration};
 pub use millgate_platform::Ambient;
 pub use start::{Prepared, prepare};
 pub use store::MIGRATIONS;

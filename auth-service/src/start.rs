@@ -154,6 +154,7 @@ async fn app(
         client_key: hmac_key("service account secrets"),
         throttle_key: hmac_key("throttles"),
         throttles: config.throttles,
+        registration: config.registration,
         sessions: checked.sessions,
         hashing,
         entropy,

@@ -5,7 +5,7 @@ use millgate_platform::{Etag, FieldFault};
 use prost_types::Timestamp;
 
 use crate::actions::Issued;
-use crate::domain::{Email, ExternalId, Micros, NewUser, Role, User, UserState, Username};
+use crate::domain::{Email, ExternalId, Micros, Names, Role, User, UserState, Username};
 use secrecy::ExposeSecret;
 
 /// Takes the `request_id` out of a request: what remains is compared when the id comes again.
@@ -54,12 +54,12 @@ impl Naming {
     }
 
     /// What a request for a new account names.
-    pub(crate) fn of(new: &NewUser) -> Self {
+    pub(crate) fn of(names: &Names, external_id: Option<&ExternalId>) -> Self {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         Self {
-            username: text(new.names.username().map(Username::as_str)),
-            email: text(new.names.email().map(Email::as_str)),
-            external_id: text(new.external_id.as_ref().map(ExternalId::as_str)),
+            username: text(names.username().map(Username::as_str)),
+            email: text(names.email().map(Email::as_str)),
+            external_id: text(external_id.map(ExternalId::as_str)),
         }
     }
 

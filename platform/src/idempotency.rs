@@ -26,7 +26,7 @@ use crate::{
     context::hex,
     database::{Affected as _, Database, Tx},
     fault::{Fault, Reason},
-    on_tx, on_write,
+    on, on_tx, on_write,
 };
 
 /// What a service puts into a migration of `migrations/sqlite`.
@@ -52,6 +52,9 @@ const CLAIM: &str = "\
 const FIND: &str = "\
     SELECT method, body_hash, response FROM idempotency_keys
     WHERE caller = $1 AND request_id = $2";
+const RECALL: &str = "\
+    SELECT method, body_hash, response FROM idempotency_keys
+    WHERE caller = $1 AND request_id = $2 AND create_time > $3 AND response IS NOT NULL";
 const RECORD: &str = "\
     UPDATE idempotency_keys SET response = $3 WHERE caller = $1 AND request_id = $2";
 const PURGE: &str = "DELETE FROM idempotency_keys WHERE create_time <= $1";
@@ -118,10 +121,7 @@ impl Idempotency {
         let request_id = fields.parse("request_id", parse_request_id(request_id));
         let (request_id,) = fields.all((request_id,))?;
         let hash = self.hash(method, body);
-        let caller = match by.into() {
-            ClaimBy::Caller(key) => format!("caller:{key}"),
-            ClaimBy::Anyone => format!("anyone:{}", hex(&hash)),
-        };
+        let caller = key_of(by.into(), &hash);
         let now = self.clock.now_micros();
         let taken = on_tx!(tx, |c| sqlx::query(CLAIM)
             .bind(&caller)
@@ -142,18 +142,45 @@ impl Idempotency {
                 .bind(&request_id)
                 .fetch_one(c)
                 .await)?;
-        let same_body: bool = subtle::ConstantTimeEq::ct_eq(&known_hash[..], &hash[..]).into();
-        if known_method != method || !same_body {
-            return Err(Fault::new(
-                Reason::RequestIdReused,
-                "this request_id was used for another request",
-            ));
-        }
+        is_same(&known_method, method, &known_hash, &hash)?;
         let response =
             response.ok_or_else(|| Fault::internal("an idempotency row lost its answer"))?;
-        let answer = M::decode(response.as_slice())
-            .map_err(|error| Fault::internal("a stored answer is unreadable").with_source(error))?;
-        Ok(Claim::Replay(answer))
+        read(&response).map(Claim::Replay)
+    }
+
+    /// The answer to this request, if it was given before: for work that costs much before its
+    /// transaction begins (a password's hash). None promises nothing: the claim decides.
+    ///
+    /// # Errors
+    /// As [`Idempotency::claim`].
+    pub async fn recall<'a, M: Message + Default>(
+        &self,
+        db: &Database,
+        by: impl Into<ClaimBy<'a>>,
+        method: &str,
+        request_id: &str,
+        body: &impl Message,
+    ) -> Result<Option<M>, Fault> {
+        if request_id.is_empty() {
+            return Ok(None);
+        }
+        let mut fields = Fields::new();
+        let request_id = fields.parse("request_id", parse_request_id(request_id));
+        let (request_id,) = fields.all((request_id,))?;
+        let hash = self.hash(method, body);
+        let caller = key_of(by.into(), &hash);
+        let oldest = self.clock.now_micros().saturating_sub(KEPT_MICROS);
+        let known: Option<(String, Vec<u8>, Vec<u8>)> = on!(db, |c| sqlx::query_as(RECALL)
+            .bind(&caller)
+            .bind(&request_id)
+            .bind(oldest)
+            .fetch_optional(c)
+            .await)?;
+        let Some((known_method, known_hash, response)) = known else {
+            return Ok(None);
+        };
+        is_same(&known_method, method, &known_hash, &hash)?;
+        read(&response).map(Some)
     }
 
     /// Deletes the answers that are past their time; gives how many. Run it now and then.
@@ -176,6 +203,31 @@ impl Idempotency {
         context.update(&body.encode_to_vec());
         context.sign().as_ref().to_vec()
     }
+}
+
+/// Under which name a caller's requests are remembered.
+fn key_of(by: ClaimBy<'_>, hash: &[u8]) -> String {
+    match by {
+        ClaimBy::Caller(key) => format!("caller:{key}"),
+        ClaimBy::Anyone => format!("anyone:{}", hex(hash)),
+    }
+}
+
+/// Refuses an id that stands for another request.
+fn is_same(known_method: &str, method: &str, known_hash: &[u8], hash: &[u8]) -> Result<(), Fault> {
+    let same_body: bool = subtle::ConstantTimeEq::ct_eq(known_hash, hash).into();
+    if known_method == method && same_body {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Reason::RequestIdReused,
+        "this request_id was used for another request",
+    ))
+}
+
+fn read<M: Message + Default>(response: &[u8]) -> Result<M, Fault> {
+    M::decode(response)
+        .map_err(|error| Fault::internal("a stored answer is unreadable").with_source(error))
 }
 
 impl std::fmt::Debug for Idempotency {

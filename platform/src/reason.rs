@@ -86,6 +86,8 @@ reasons! {
         PrincipalKindDenied = "PRINCIPAL_KIND_DENIED",
         /// The token may not be exchanged on behalf of this subject.
         DelegationDenied = "DELEGATION_DENIED",
+        /// This installation does not let people make their own accounts.
+        RegistrationClosed = "REGISTRATION_CLOSED",
         /// A served method without an access rule: default deny.
         PolicyMissing = "POLICY_MISSING",
     }

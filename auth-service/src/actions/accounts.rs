@@ -41,6 +41,17 @@ pub(crate) async fn create(
     let viewer = Viewer::of(caller);
     viewer.create(wanted.role)?;
     let (request_id, body) = wire::without_id(request, |request| &mut request.request_id);
+    let naming = Naming::of(&wanted.names, wanted.external_id.as_ref());
+    let key = caller.key();
+    // Before the hash, which costs: a retry needs none. The claim below decides.
+    let done = app
+        .idempotency
+        .recall(&app.db, &key, "CreateUser", &request_id, &body)
+        .await?;
+    if let Some(mut answer) = done {
+        naming.put(&mut answer);
+        return Ok(answer);
+    }
     let new = NewUser {
         names: wanted.names,
         password_hash: app.hashing.hash(wanted.password.password()).await?,
@@ -51,10 +62,10 @@ pub(crate) async fn create(
     let mut tx = app.db.begin().await?;
     let mut once = app
         .idempotency
-        .claim(&mut tx, &caller.key(), "CreateUser", &request_id, &body)
+        .claim(&mut tx, &key, "CreateUser", &request_id, &body)
         .await?;
     if let Some(mut answer) = once.replay() {
-        Naming::of(&new).put(&mut answer);
+        naming.put(&mut answer);
         return Ok(answer);
     }
     let user = store::users::insert(&mut tx, &new, app.now()).await?;
@@ -186,7 +197,7 @@ pub(crate) async fn set_role(
 }
 
 /// The answer, remembered without what names the person.
-async fn remembered(
+pub(super) async fn remembered(
     once: Claim<pb::User>,
     tx: &mut Tx,
     mut answer: pb::User,
@@ -198,7 +209,7 @@ async fn remembered(
 }
 
 /// The account, locked, for who may change it at this revision.
-async fn held(tx: &mut Tx, caller: &Caller, id: i64, etag: &str) -> Result<User, Fault> {
+pub(super) async fn held(tx: &mut Tx, caller: &Caller, id: i64, etag: &str) -> Result<User, Fault> {
     let user = store::users::lock(tx, id)
         .await?
         .ok_or_else(|| not_found(id))?;
@@ -207,7 +218,7 @@ async fn held(tx: &mut Tx, caller: &Caller, id: i64, etag: &str) -> Result<User,
     Ok(user)
 }
 
-fn tell(what: &'static str, caller: &Caller, user: &User, origin: &Origin) {
+pub(super) fn tell(what: &'static str, caller: &Caller, user: &User, origin: &Origin) {
     let event = Event {
         what,
         actor: &caller.key(),

@@ -9,6 +9,7 @@ pub(crate) mod password;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod service_token;
+pub(crate) mod suspension;
 
 use millgate_platform::Tx;
 use millgate_platform::{Fault, Reason};

@@ -1,14 +1,30 @@
 //! A person makes an account.
 
 use millgate_contract::auth::v1 as pb;
-use millgate_platform::{ClaimBy, Fault};
+use millgate_platform::{ClaimBy, Fault, Reason};
 
 use crate::app::App;
 use crate::audit::Event;
+use crate::config::Registration;
 use crate::domain::{Names, NewPassword, NewUser, Role};
 use crate::origin::Origin;
 use crate::store;
 use crate::wire::{self, Naming};
+
+/// Lets through while people may make their own accounts. Asked before anything is read, so that a closed door tells
+/// nothing about names and costs no hash.
+///
+/// # Errors
+/// REGISTRATION_CLOSED.
+pub(crate) fn is_open(app: &App) -> Result<(), Fault> {
+    match app.registration {
+        Registration::Open => Ok(()),
+        Registration::Closed => Err(Fault::new(
+            Reason::RegistrationClosed,
+            "registration is closed here: an administrator makes the accounts",
+        )),
+    }
+}
 
 /// Makes an account with the role `customer`.
 ///
@@ -25,6 +41,15 @@ pub(crate) async fn register(
     origin: &Origin,
 ) -> Result<pb::RegisterResponse, Fault> {
     let (request_id, body) = wire::without_id(request, |request| &mut request.request_id);
+    let naming = Naming::of(&names, None);
+    // Before the hash, which costs: a retry needs none. The claim below decides.
+    let done = app
+        .idempotency
+        .recall(&app.db, ClaimBy::Anyone, "Register", &request_id, &body)
+        .await?;
+    if let Some(user) = done {
+        return Ok(answer(user, naming));
+    }
     let new = NewUser {
         names,
         password_hash: app.hashing.hash(password.password()).await?,
@@ -38,7 +63,7 @@ pub(crate) async fn register(
         .claim(&mut tx, ClaimBy::Anyone, "Register", &request_id, &body)
         .await?;
     if let Some(user) = once.replay() {
-        return Ok(answer(user, Naming::of(&new)));
+        return Ok(answer(user, naming));
     }
     let user = store::users::insert(&mut tx, &new, app.now()).await?;
     let mut made = wire::user(&user);

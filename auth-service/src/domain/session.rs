@@ -25,6 +25,8 @@ pub(crate) enum EndReason {
     PasswordChanged,
     /// The account got another role.
     RoleChanged,
+    /// The account was disabled.
+    Disabled,
 }
 
 impl EndReason {
@@ -35,6 +37,7 @@ impl EndReason {
             Self::RefreshReused => "refresh_reused",
             Self::PasswordChanged => "password_changed",
             Self::RoleChanged => "role_changed",
+            Self::Disabled => "disabled",
         }
     }
 }

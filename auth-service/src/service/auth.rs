@@ -29,6 +29,7 @@ impl AuthService for Auth {
         let Visitor {
             message, origin, ..
         } = Visitor::of(request)?;
+        register::is_open(&self.0)?;
         let (names, password) = sign_in::registration(&message)?;
         Ok(Response::new(
             register::register(&self.0, names, &password, message, &origin).await?,

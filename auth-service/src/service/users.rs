@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Known, sign_in};
 use crate::actions::accounts::{self, Wanted};
+use crate::actions::suspension;
 use crate::app::App;
 use crate::domain::{Email, ExternalId, NameChange, NewPassword, Role, UserState, Username};
 use crate::store::user_list::{Filter, Order};
@@ -124,6 +125,43 @@ impl UserService for Users {
             accounts::set_role(&self.0, &caller, role, message, &origin).await?,
         ))
     }
+
+    async fn disable_user(
+        &self,
+        request: Request<pb::DisableUserRequest>,
+    ) -> Result<Response<pb::User>, Status> {
+        let Known {
+            caller,
+            message,
+            origin,
+        } = Known::of(request)?;
+        which(message.id, &message.request_id)?;
+        Ok(Response::new(
+            suspension::disable(&self.0, &caller, message, &origin).await?,
+        ))
+    }
+
+    async fn enable_user(
+        &self,
+        request: Request<pb::EnableUserRequest>,
+    ) -> Result<Response<pb::User>, Status> {
+        let Known {
+            caller,
+            message,
+            origin,
+        } = Known::of(request)?;
+        which(message.id, &message.request_id)?;
+        Ok(Response::new(
+            suspension::enable(&self.0, &caller, message, &origin).await?,
+        ))
+    }
+}
+
+/// The account of a transition.
+fn which(number: i64, request_id: &str) -> Result<(), Fault> {
+    let mut fields = Fields::of_request(request_id);
+    fields.parse("id", wire::id(number));
+    fields.finish()
 }
 
 fn id(field: &str, number: i64) -> Result<i64, Fault> {

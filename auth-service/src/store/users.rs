@@ -310,6 +310,38 @@ pub(crate) async fn set_role(tx: &mut Tx, id: i64, role: Role, now: Micros) -> R
     row.try_into()
 }
 
+const DISABLE: &str = concat!(
+    "UPDATE users SET state = 'disabled', generation = generation + 1, revision = revision + 1, update_time = $2 \
+     WHERE id = $1 RETURNING ",
+    columns!()
+);
+
+/// Closes an account, which the transaction holds, and ends every token issued before.
+pub(crate) async fn disable(tx: &mut Tx, id: i64, now: Micros) -> Result<User, Fault> {
+    let row: Row = on_tx!(tx, |c| sqlx::query_as(DISABLE)
+        .bind(id)
+        .bind(now)
+        .fetch_one(c)
+        .await)?;
+    row.try_into()
+}
+
+const ENABLE: &str = concat!(
+    "UPDATE users SET state = 'active', revision = revision + 1, update_time = $2 WHERE id = $1 RETURNING ",
+    columns!()
+);
+
+/// Opens an account, which the transaction holds, again. The generation stays: what ended with the closing is not
+/// brought back.
+pub(crate) async fn enable(tx: &mut Tx, id: i64, now: Micros) -> Result<User, Fault> {
+    let row: Row = on_tx!(tx, |c| sqlx::query_as(ENABLE)
+        .bind(id)
+        .bind(now)
+        .fetch_one(c)
+        .await)?;
+    row.try_into()
+}
+
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 /// Deletes an account; its sessions and refresh tokens go with it.

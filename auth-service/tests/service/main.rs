@@ -19,6 +19,7 @@ mod tests {
     mod service_accounts;
     mod standing;
     mod start;
+    mod suspension;
     mod throttle;
     mod validate;
 }

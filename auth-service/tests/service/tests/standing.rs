@@ -58,6 +58,16 @@ async fn refusals(house: &House, token: &str) -> Vec<String> {
                 .set_user_role(with(token, pb::SetUserRoleRequest::default()))
                 .await,
         ),
+        reason(
+            users
+                .disable_user(with(token, pb::DisableUserRequest::default()))
+                .await,
+        ),
+        reason(
+            users
+                .enable_user(with(token, pb::EnableUserRequest::default()))
+                .await,
+        ),
     ]
 }
 

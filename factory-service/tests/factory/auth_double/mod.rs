@@ -302,4 +302,18 @@ impl UserService for AuthDouble {
     ) -> Result<Response<pb::User>, Status> {
         Err(Status::unimplemented("not needed"))
     }
+
+    async fn disable_user(
+        &self,
+        _: Request<pb::DisableUserRequest>,
+    ) -> Result<Response<pb::User>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn enable_user(
+        &self,
+        _: Request<pb::EnableUserRequest>,
+    ) -> Result<Response<pb::User>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
 }
