@@ -6,6 +6,7 @@ use millgate_guard::Verifier;
 use millgate_platform::{Database, Idempotency, PageKey, SharedClock, SharedEntropy};
 use ring::hmac;
 
+use crate::audit::Audit;
 use crate::config::Registration;
 use crate::domain::{Micros, SessionLimits};
 use crate::hashing::HashingPool;
@@ -41,6 +42,8 @@ pub(crate) struct App {
     pub(crate) page_key: PageKey,
     /// Remembers answers by `request_id`.
     pub(crate) idempotency: Idempotency,
+    /// What the security events go through.
+    pub(crate) audit: Audit,
 }
 
 impl App {

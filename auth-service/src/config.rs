@@ -56,6 +56,11 @@ pub struct Config {
     )]
     pub secrets: PathBuf,
 
+    /// The file that vouches, outside the database, for how long the audit log is; made (mode 0600) when it is not there
+    /// [default: audit.checkpoints beside the secrets file]. Each replica has its own. Best on another disk.
+    #[arg(long, env = "AUTH_AUDIT_CHECKPOINTS", value_name = "PATH")]
+    pub audit_checkpoints: Option<PathBuf>,
+
     /// How long an access token lives.
     #[arg(long, env = "AUTH_ACCESS_TOKEN_LIFE", default_value = "15m", value_parser = duration)]
     pub access_token_life: Duration,
@@ -199,6 +204,13 @@ const SHORTEST_SESSION: Duration = Duration::from_secs(60);
 const LONGEST_SESSION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Config {
+    /// Where the checkpoints of the audit log are.
+    pub(crate) fn audit_checkpoints(&self) -> PathBuf {
+        self.audit_checkpoints
+            .clone()
+            .unwrap_or_else(|| self.secrets.with_file_name("audit.checkpoints"))
+    }
+
     /// Checks what clap cannot.
     pub(crate) fn check(&self) -> Result<Checked, StartError> {
         let longest = self.expectations.longest_life;

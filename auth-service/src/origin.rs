@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use millgate_platform::ClientInfo;
+use millgate_platform::{ClientInfo, RequestContext};
 use tonic::Extensions;
 
 /// The client's address and program, as far as the server believes them.
@@ -14,17 +14,20 @@ pub(crate) struct Origin {
     pub(crate) network: Option<IpAddr>,
     /// The program: at most 256 printable characters, may be empty.
     pub(crate) user_agent: String,
+    /// What the request is called in the logs.
+    pub(crate) request_id: String,
 }
 
 impl Origin {
     /// From what the server put into a request's extensions.
     pub(crate) fn of(extensions: &Extensions) -> Self {
-        extensions
-            .get::<ClientInfo>()
-            .map_or_else(Self::default, |client| Self {
-                address: client.address.to_string(),
-                network: Some(client.throttle_key()),
-                user_agent: client.user_agent.clone(),
-            })
+        let client = extensions.get::<ClientInfo>();
+        let context = extensions.get::<RequestContext>();
+        Self {
+            address: client.map_or_else(String::new, |client| client.address.to_string()),
+            network: client.map(ClientInfo::throttle_key),
+            user_agent: client.map_or_else(String::new, |client| client.user_agent.clone()),
+            request_id: context.map_or_else(String::new, |context| context.request_id.clone()),
+        }
     }
 }

@@ -32,13 +32,15 @@ pub(crate) async fn first_admin(
     let hash = app.hashing.hash(password.password()).await?;
     let mut tx = app.db.begin().await?;
     let made = store::users::insert_first_admin(&mut tx, &checked.admin, &hash, app.now()).await?;
-    tx.commit().await?;
     if made {
-        Event {
+        let event = Event {
             what: "first_admin",
             ..Event::default()
-        }
-        .done(&Origin::default());
+        };
+        event.done(&mut tx, app, &Origin::default()).await?;
+    }
+    tx.commit().await?;
+    if made {
         tracing::info!(
             username = checked.admin.as_str(),
             "made the first administrator"
@@ -64,8 +66,9 @@ pub(crate) async fn factory_account(
         .map_err(|message| StartError::new("AUTH_FACTORY_CLIENT_SECRET", message))?;
     let id = checked.factory.as_str();
     let hash = secret.stored(&app.client_key);
+    let mut tx = app.db.begin().await?;
     if store::service_accounts::insert_if_absent(
-        &app.db,
+        &mut tx,
         id,
         &hash,
         &checked.factory_scopes,
@@ -73,14 +76,15 @@ pub(crate) async fn factory_account(
     )
     .await?
     {
-        Event {
+        let event = Event {
             what: "service_account",
             client_id: id,
             ..Event::default()
-        }
-        .done(&Origin::default());
-        return Ok(());
+        };
+        event.done(&mut tx, app, &Origin::default()).await?;
+        return Ok(tx.commit().await?);
     }
+    drop(tx);
     let account = store::service_accounts::by_id(&app.db, id).await?;
     if !ServiceAccount::proves(account.as_ref(), &secret, &app.client_key) {
         tracing::warn!(

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::audit::{self, Audit};
 use crate::config::{Checked, Config};
 use crate::hashing::HashingPool;
 use crate::store::MIGRATIONS;
@@ -52,10 +53,14 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     let app = Arc::new(app(&config, &checked, &ring, &ambient).await?);
     let mut server = server(&config, &app, ambient.entropy)?;
     server.metrics = config.metrics.start(&mut background).await?;
+    if let Some(metrics) = &server.metrics {
+        app.audit.register(metrics);
+    }
     provision::factory_account(&app, &checked, factory_secret).await?;
     // Last: a start that fails after it would leave an administrator whose password nobody was told.
     let admin_created = provision::first_admin(&app, &checked, admin_password).await?;
     background.spawn(sweep::run(app.clone()));
+    background.spawn(audit::sealer::run(app.clone()));
     Ok(Prepared {
         server,
         admin_created: admin_created.then(|| checked.admin.as_str().to_owned()),
@@ -87,6 +92,7 @@ impl Prepared {
         } = self;
         let served = server.serve(listener, shutdown).await;
         background.shutdown().await;
+        audit::sealer::finish(&app).await;
         app.db.close().await;
         served
     }
@@ -149,6 +155,7 @@ async fn app(
         ),
         verifier: Arc::new(Verifier::new(ring.clone(), expect, clock.clone())),
         idempotency: Idempotency::new(&secrets.derive("idempotency"), clock.clone()),
+        audit: Audit::open(&secrets, &config.audit_checkpoints())?,
         page_key: PageKey::new(&secrets.derive("page tokens")),
         refresh_key: hmac_key("refresh derivation"),
         client_key: hmac_key("service account secrets"),

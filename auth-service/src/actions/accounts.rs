@@ -70,8 +70,8 @@ pub(crate) async fn create(
     }
     let user = store::users::insert(&mut tx, &new, app.now()).await?;
     let answer = remembered(once, &mut tx, wire::user(&user)).await?;
+    tell(app, &mut tx, "create_user", caller, &user, origin).await?;
     tx.commit().await?;
-    tell("create_user", caller, &user, origin);
     Ok(answer)
 }
 
@@ -131,8 +131,8 @@ pub(crate) async fn rename(
         ));
     }
     let user = store::users::rename(&mut tx, id, change, app.now()).await?;
+    tell(app, &mut tx, "update_user", caller, &user, origin).await?;
     tx.commit().await?;
-    tell("update_user", caller, &user, origin);
     Ok(user)
 }
 
@@ -151,8 +151,8 @@ pub(crate) async fn delete(
     let user = held(&mut tx, caller, id, etag).await?;
     store::users::leave_an_admin(&mut tx, &user).await?;
     store::users::delete(&mut tx, id).await?;
+    tell(app, &mut tx, "delete_user", caller, &user, origin).await?;
     tx.commit().await?;
-    tell("delete_user", caller, &user, origin);
     Ok(())
 }
 
@@ -189,10 +189,10 @@ pub(crate) async fn set_role(
         store::sessions::end_all(&mut tx, user.id, "", EndReason::RoleChanged, now).await?;
     }
     let answer = remembered(once, &mut tx, wire::user(&user)).await?;
-    tx.commit().await?;
     if changes {
-        tell("set_user_role", caller, &user, origin);
+        tell(app, &mut tx, "set_user_role", caller, &user, origin).await?;
     }
+    tx.commit().await?;
     Ok(answer)
 }
 
@@ -218,7 +218,14 @@ pub(super) async fn held(tx: &mut Tx, caller: &Caller, id: i64, etag: &str) -> R
     Ok(user)
 }
 
-pub(super) fn tell(what: &'static str, caller: &Caller, user: &User, origin: &Origin) {
+pub(super) async fn tell(
+    app: &App,
+    tx: &mut Tx,
+    what: &'static str,
+    caller: &Caller,
+    user: &User,
+    origin: &Origin,
+) -> Result<(), Fault> {
     let event = Event {
         what,
         actor: &caller.key(),
@@ -226,5 +233,5 @@ pub(super) fn tell(what: &'static str, caller: &Caller, user: &User, origin: &Or
         session: caller.session().unwrap_or_default(),
         ..Event::default()
     };
-    event.done(origin);
+    event.done(tx, app, origin).await
 }

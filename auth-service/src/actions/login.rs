@@ -49,7 +49,7 @@ pub(crate) async fn log_in(
     let id = found.as_ref().map(|found| found.id);
     let attempt = Attempt::begin(app, name.counter(id), origin.network)
         .await
-        .inspect_err(|_| event("throttled", id).refused(origin))?;
+        .inspect_err(|_| event("throttled", id).refused(app, origin))?;
     let stored = found.as_ref().map(|found| found.password_hash.as_str());
     let check = match app.hashing.verify(password, stored).await {
         Ok(check) => check,
@@ -59,7 +59,7 @@ pub(crate) async fn log_in(
         }
     };
     let Some(account) = found else {
-        event("unknown_name", None).refused(origin);
+        event("unknown_name", None).refused(app, origin);
         return Err(credentials_invalid());
     };
     if !check.matches || !account.is_active() {
@@ -68,7 +68,7 @@ pub(crate) async fn log_in(
         } else {
             "wrong_password"
         };
-        event(cause, Some(account.id)).refused(origin);
+        event(cause, Some(account.id)).refused(app, origin);
         return Err(credentials_invalid());
     }
     // A busy pool is no reason to refuse a login whose password was good.
@@ -79,14 +79,9 @@ pub(crate) async fn log_in(
     };
     let renewed = renewed.as_deref();
     let Some(issued) = begin(app, &account, &attempt, renewed, device, origin).await? else {
-        event("changed_meanwhile", Some(account.id)).refused(origin);
+        event("changed_meanwhile", Some(account.id)).refused(app, origin);
         return Err(credentials_invalid());
     };
-    Event {
-        session: &issued.session,
-        ..event("", Some(account.id))
-    }
-    .done(origin);
     Ok(issued)
 }
 
@@ -145,6 +140,13 @@ async fn begin(
     store::sessions::insert(&mut tx, &session, &from).await?;
     let refresh = begin_family(app, &mut tx, &session).await?;
     attempt.succeeded(&mut tx).await?;
+    let event = Event {
+        what: "login",
+        subject: Some(user.id),
+        session: &session.id,
+        ..Event::default()
+    };
+    event.done(&mut tx, app, origin).await?;
     tx.commit().await?;
     Ok(Some(Issued::new(app, &user, &session, &refresh)))
 }

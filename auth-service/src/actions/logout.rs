@@ -1,6 +1,6 @@
 //! A session is ended by whoever holds a token of it.
 
-use millgate_platform::Fault;
+use millgate_platform::{Fault, Tx};
 
 use crate::app::App;
 use crate::audit::Event;
@@ -24,43 +24,52 @@ pub(crate) enum Holding<'a> {
 /// # Errors
 /// STORE_UNAVAILABLE.
 pub(crate) async fn log_out(app: &App, holding: Holding<'_>, origin: &Origin) -> Result<(), Fault> {
-    let ended = match holding {
-        Holding::Refresh(token) => by_refresh_token(app, &token).await?,
-        Holding::Access(token) => by_access_token(app, token).await?,
-        Holding::Nothing => None,
-    };
-    if let Some((user, session)) = ended {
-        Event {
-            what: "logout",
-            subject: Some(user),
-            session: &session,
-            ..Event::default()
-        }
-        .done(origin);
+    match holding {
+        Holding::Refresh(token) => by_refresh_token(app, &token, origin).await,
+        Holding::Access(token) => by_access_token(app, token, origin).await,
+        Holding::Nothing => Ok(()),
     }
-    Ok(())
 }
 
-async fn by_refresh_token(app: &App, token: &RefreshToken) -> Result<Option<(i64, String)>, Fault> {
+async fn by_refresh_token(app: &App, token: &RefreshToken, origin: &Origin) -> Result<(), Fault> {
     let mut tx = app.db.begin().await?;
     let Some(session) = store::refresh_tokens::hold_session(&mut tx, token).await? else {
-        return Ok(None);
+        return Ok(());
     };
     if session.ended_time.is_some() {
-        return Ok(None);
+        return Ok(());
     }
     store::sessions::end_held(&mut tx, &session, EndReason::Logout, app.now()).await?;
-    tx.commit().await?;
-    Ok(Some((session.user_id, session.id)))
+    tell(app, &mut tx, session.user_id, &session.id, origin).await?;
+    tx.commit().await
 }
 
-async fn by_access_token(app: &App, token: &str) -> Result<Option<(i64, String)>, Fault> {
+async fn by_access_token(app: &App, token: &str, origin: &Origin) -> Result<(), Fault> {
     let Ok(claims) = app.verifier.verify(token) else {
-        return Ok(None);
+        return Ok(());
     };
     let (Some(session), Ok(user)) = (claims.session, claims.subject.parse()) else {
-        return Ok(None);
+        return Ok(());
     };
-    let ended = store::sessions::end(&app.db, &session, user, EndReason::Logout, app.now()).await?;
-    Ok(ended.then_some((user, session)))
+    let mut tx = app.db.begin().await?;
+    if store::sessions::end(&mut tx, &session, user, EndReason::Logout, app.now()).await? {
+        tell(app, &mut tx, user, &session, origin).await?;
+    }
+    tx.commit().await
+}
+
+async fn tell(
+    app: &App,
+    tx: &mut Tx,
+    user: i64,
+    session: &str,
+    origin: &Origin,
+) -> Result<(), Fault> {
+    let event = Event {
+        what: "logout",
+        subject: Some(user),
+        session,
+        ..Event::default()
+    };
+    event.done(tx, app, origin).await
 }

@@ -46,7 +46,7 @@ pub(crate) async fn change(
         .ok_or_else(revoked)?;
     let attempt = prove(app, &account, current)
         .await
-        .inspect_err(|fault| event(cause(fault)).refused(origin))?;
+        .inspect_err(|fault| event(cause(fault)).refused(app, origin))?;
     let hash = app.hashing.hash(new.password()).await?;
 
     let now = app.now();
@@ -61,8 +61,8 @@ pub(crate) async fn change(
     store::refresh_tokens::delete_all(&mut tx, session).await?;
     let refresh = begin_family(app, &mut tx, &kept).await?;
     attempt.succeeded(&mut tx).await?;
+    event("").done(&mut tx, app, origin).await?;
     tx.commit().await?;
-    event("").done(origin);
     Ok(Issued::new(app, &user, &kept, &refresh))
 }
 

@@ -43,8 +43,8 @@ pub(crate) async fn refresh(
         Verdict::Repeat => Ok(Issued::new(app, &user, &held, &child)),
         Verdict::Reused => {
             store::sessions::end_held(&mut tx, &held, EndReason::RefreshReused, now).await?;
+            tell_reuse(app, &mut tx, &held, origin).await?;
             tx.commit().await?;
-            tell_reuse(&held, origin);
             Err(Fault::new(
                 Reason::RefreshReused,
                 "the refresh token was used before; the session has ended",
@@ -71,7 +71,12 @@ async fn rotate(
 }
 
 /// Two parties have the token, and one of them is a thief: the strongest sign of theft that there is.
-fn tell_reuse(session: &Session, origin: &Origin) {
+async fn tell_reuse(
+    app: &App,
+    tx: &mut Tx,
+    session: &Session,
+    origin: &Origin,
+) -> Result<(), Fault> {
     let event = Event {
         what: "refresh",
         cause: "reused",
@@ -79,7 +84,7 @@ fn tell_reuse(session: &Session, origin: &Origin) {
         session: &session.id,
         ..Event::default()
     };
-    event.refused(origin);
+    event.refused_in(tx, app, origin).await
 }
 
 fn unknown() -> Fault {

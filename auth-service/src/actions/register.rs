@@ -69,13 +69,13 @@ pub(crate) async fn register(
     let mut made = wire::user(&user);
     let naming = Naming::take(&mut made);
     once.record(&mut tx, &made).await?;
-    tx.commit().await?;
-    Event {
+    let event = Event {
         what: "register",
         subject: Some(user.id),
         ..Event::default()
-    }
-    .done(origin);
+    };
+    event.done(&mut tx, app, origin).await?;
+    tx.commit().await?;
     Ok(answer(made, naming))
 }
 

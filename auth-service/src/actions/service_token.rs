@@ -26,26 +26,28 @@ pub(crate) async fn issue(
     origin: &Origin,
 ) -> Result<(AccessToken, Scopes), Fault> {
     let id = client.map_or("", ClientId::as_str);
+    let found = store::service_accounts::by_id(&app.db, id).await?;
+    let proven = ServiceAccount::proves(found.as_ref(), secret, &app.client_key);
+    // An id that no account has may be anything that somebody typed.
+    let known = found.as_ref().map(|account| account.client_id.clone());
     let event = |cause| Event {
         what: "service_token",
         cause,
-        client_id: id,
+        client_id: known.as_deref().unwrap_or_default(),
         ..Event::default()
     };
-    let found = store::service_accounts::by_id(&app.db, id).await?;
-    let proven = ServiceAccount::proves(found.as_ref(), secret, &app.client_key);
     let Some(account) = found.filter(|_| proven) else {
-        event("credentials").refused(origin);
+        event("credentials").refused(app, origin);
         attempt::service_failed(app, origin.network).await?;
         return Err(credentials_invalid());
     };
     let scopes = account
         .grant(asked)
-        .inspect_err(|_| event("scope").refused(origin))?;
+        .inspect_err(|_| event("scope").refused(app, origin))?;
     let now = app.now();
     if account.use_is_news(now) {
         store::service_accounts::mark_used(&app.db, &account.client_id, now).await?;
     }
-    event("").done(origin);
+    event("").noted(app, origin);
     Ok((app.mint.service(&account.client_id, &scopes), scopes))
 }

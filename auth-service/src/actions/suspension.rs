@@ -92,10 +92,10 @@ async fn put(
         user
     };
     let answer = remembered(once, &mut tx, wire::user(&user)).await?;
-    tx.commit().await?;
     if changes {
-        tell(event, caller, &user, origin);
+        tell(app, &mut tx, event, caller, &user, origin).await?;
     }
+    tx.commit().await?;
     Ok(answer)
 }
 

@@ -1,5 +1,6 @@
 //! The rules: what a name is, what a password must be, who may do what to whom. No transport and no database.
 
+pub(crate) mod audit;
 mod device_label;
 mod email;
 mod external_id;

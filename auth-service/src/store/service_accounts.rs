@@ -1,7 +1,7 @@
 //! Service accounts.
 
 use millgate_guard::Scopes;
-use millgate_platform::{Database, Fault, on, on_write};
+use millgate_platform::{Database, Fault, Tx, on, on_tx, on_write};
 use sqlx::FromRow;
 
 use super::unreadable;
@@ -44,13 +44,13 @@ const INSERT: &str = "\
 
 /// Makes a service account, unless there is one of this id; says whether it did.
 pub(crate) async fn insert_if_absent(
-    db: &Database,
+    tx: &mut Tx,
     client_id: &str,
     secret_hash: &[u8],
     scopes: &Scopes,
     now: Micros,
 ) -> Result<bool, Fault> {
-    let made = on_write!(db, |c| sqlx::query(INSERT)
+    let made = on_tx!(tx, |c| sqlx::query(INSERT)
         .bind(client_id)
         .bind(secret_hash)
         .bind(scopes.to_string())

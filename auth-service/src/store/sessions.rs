@@ -115,13 +115,13 @@ const END: &str = "\
 
 /// Ends a session of a person; says whether there was one to end.
 pub(crate) async fn end(
-    db: &Database,
+    tx: &mut Tx,
     id: &str,
     user_id: i64,
     reason: EndReason,
     now: Micros,
 ) -> Result<bool, Fault> {
-    let ended = on_write!(db, |c| sqlx::query(END)
+    let ended = on_tx!(tx, |c| sqlx::query(END)
         .bind(id)
         .bind(user_id)
         .bind(now)

@@ -258,9 +258,12 @@ async fn a_session_ends_once_and_only_for_its_own_person() {
         }
         session(&db, bob.id, "s4", 10).await;
         let end = async |id: &str, user: &User| {
-            sessions::end(&db, id, user.id, EndReason::Logout, 20)
+            let mut tx = db.begin().await.expect("begun");
+            let ended = sessions::end(&mut tx, id, user.id, EndReason::Logout, 20)
                 .await
-                .expect("tried")
+                .expect("tried");
+            tx.commit().await.expect("committed");
+            ended
         };
         assert!(!end("s1", &bob).await);
         assert!(end("s1", &ada).await);
@@ -427,7 +430,11 @@ async fn a_service_account_is_made_once_and_never_overwritten() {
     both_databases(&MIGRATIONS, |db| async move {
         let scopes = Scopes::parse("users.read").expect("a scope");
         let insert = async |hash: &[u8]| {
-            service_accounts::insert_if_absent(&db, "shop", hash, &scopes, 1).await
+            let mut tx = db.begin().await.expect("begun");
+            let made =
+                service_accounts::insert_if_absent(&mut tx, "shop", hash, &scopes, 1).await?;
+            tx.commit().await?;
+            Ok::<_, Fault>(made)
         };
         assert!(insert(b"first").await.expect("tried"));
         assert!(!insert(b"second").await.expect("tried"));

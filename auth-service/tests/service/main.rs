@@ -7,6 +7,7 @@ mod tests {
 
     mod accounts;
     mod admins;
+    mod audit;
     mod binary;
     mod guard;
     mod idempotency;

@@ -1,0 +1,181 @@
+//! Moves events into the chain, one replica at a time, and vouches for where the chain is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millgate_platform::Fault;
+
+use super::{Audit, REFUSED};
+use crate::app::App;
+use crate::domain::audit::{Head, Record, Sealed};
+use crate::domain::{Micros, micros};
+use crate::store;
+
+/// How long an event waits at most, when all is well.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Events sealed in one transaction: 200 rows of 13 values are well below what a statement may bind (32,766 in SQLite),
+/// and they hold SQLite's one writer for a few milliseconds.
+const BATCH: i64 = 200;
+/// Events written in one transaction from memory.
+const WRITTEN_AT_ONCE: usize = 500;
+/// Rows after which a checkpoint is made, and the time after which one is if there are new rows.
+const CHECKPOINT_ROWS: i64 = 1_000;
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(60);
+/// A graceful end does not wait longer for a database that is gone.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Seals now and then, until it is dropped. [`finish`] does the rest at a graceful end.
+pub(crate) async fn run(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        told(&app.audit, pass(&app, false).await);
+    }
+}
+
+/// Writes what is in memory, seals it, and makes a last checkpoint.
+pub(crate) async fn finish(app: &Arc<App>) {
+    match tokio::time::timeout(LAST_WORDS, pass(app, true)).await {
+        Ok(done) => told(&app.audit, done),
+        Err(_) => tracing::error!(
+            "the end did not wait for the last audit events; those that were written are sealed at the next start"
+        ),
+    }
+}
+
+fn told(audit: &Audit, done: Result<(), Fault>) {
+    if let Err(fault) = done {
+        audit.failures.inc();
+        tracing::error!(%fault, "audit events could not be written or sealed; the next pass tries again");
+    }
+}
+
+async fn pass(app: &Arc<App>, ended: bool) -> Result<(), Fault> {
+    write(app, ended).await?;
+    while seal(app).await? == BATCH {}
+    app.audit.pending.set(store::audit::waiting(&app.db).await?);
+    vouch(app, ended).await
+}
+
+/// Writes the events that waited in memory.
+async fn write(app: &App, ended: bool) -> Result<(), Fault> {
+    let mut records = app.audit.summary().take(app.now(), ended);
+    while !records.is_empty() {
+        let rest = records.split_off(records.len().min(WRITTEN_AT_ONCE));
+        if let Err(fault) = write_some(app, &records).await {
+            records.extend(rest);
+            app.audit.summary().give_back(records);
+            return Err(fault);
+        }
+        records = rest;
+    }
+    Ok(())
+}
+
+async fn write_some(app: &App, records: &[Record]) -> Result<(), Fault> {
+    let mut tx = app.db.begin().await?;
+    for record in records {
+        store::audit::add(&mut tx, record, &app.audit.chain.stamp(record)).await?;
+    }
+    tx.commit().await
+}
+
+/// Seals some of the events that wait; says how many.
+async fn seal(app: &App) -> Result<i64, Fault> {
+    // A look without the writer's lock, which SQLite has only one of.
+    if store::audit::waiting(&app.db).await? == 0 {
+        return Ok(0);
+    }
+    let chain = &app.audit.chain;
+    let mut tx = app.db.begin().await?;
+    store::audit::begin(&mut tx, &chain.beginning()).await?;
+    let Some(mut head) = store::audit::hold_head(&mut tx).await? else {
+        return Ok(0);
+    };
+    let (mut rows, mut ids) = (Vec::new(), Vec::new());
+    for (id, record, mac) in store::audit::pending(&mut tx, BATCH).await? {
+        let record = if chain.is_stamped(&record, &mac) {
+            record
+        } else {
+            foreign(app.now())
+        };
+        let sealed = chain.seal(head, record);
+        head = Head {
+            seq: sealed.seq,
+            mac: sealed.mac,
+        };
+        rows.push(sealed);
+        ids.push(id);
+    }
+    store::audit::append(&mut tx, &rows, &ids).await?;
+    tx.commit().await?;
+    rows.iter().for_each(tell);
+    Ok(i64::try_from(rows.len()).unwrap_or(BATCH))
+}
+
+/// What is sealed in the place of a row that none of us wrote: somebody has his hands in the database.
+fn foreign(time: Micros) -> Record {
+    Record {
+        time,
+        event: "audit".to_owned(),
+        outcome: REFUSED.to_owned(),
+        cause: "not_ours".to_owned(),
+        actor: String::new(),
+        subject: None,
+        client_id: String::new(),
+        session: String::new(),
+        address: String::new(),
+        request_id: String::new(),
+        occurrences: 1,
+    }
+}
+
+/// Tells the log target. Here and not at the call: what is told here has been committed, once, and in bounded number.
+fn tell(row: &Sealed) {
+    let Sealed { seq, record, .. } = row;
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    tracing::info!(
+        target: "millgate.audit",
+        seq,
+        time = record.time,
+        event = record.event,
+        outcome = record.outcome,
+        cause = given(&record.cause),
+        actor = given(&record.actor),
+        subject = record.subject,
+        client_id = given(&record.client_id),
+        session = given(&record.session),
+        address = given(&record.address),
+        request_id = given(&record.request_id),
+        occurrences = record.occurrences,
+        "{}", record.event
+    );
+}
+
+/// Makes a checkpoint when it is time, and sees that the newest of the database is in this replica's file.
+async fn vouch(app: &Arc<App>, ended: bool) -> Result<(), Fault> {
+    let last = store::audit::last_checkpoint(&app.db).await?;
+    let (seq, time) = last.map_or((0, Micros::MIN), |last| (last.head.seq, last.time));
+    let now = app.now();
+    let mut newest = last;
+    let waited = ended || now.saturating_sub(time) >= micros(CHECKPOINT_AFTER) || now < time;
+    let head = store::audit::head(&app.db).await?;
+    let due = head.filter(|head| head.seq > seq && (waited || head.seq - seq >= CHECKPOINT_ROWS));
+    if let Some(head) = due {
+        let checkpoint = app.audit.chain.checkpoint(head, now);
+        let mut tx = app.db.begin().await?;
+        store::audit::add_checkpoint(&mut tx, &checkpoint).await?;
+        tx.commit().await?;
+        newest = Some(checkpoint);
+    }
+    // One that is none of ours would be a lie in the file as well.
+    let newest = newest.filter(|newest| app.audit.chain.is_signed(newest));
+    if let Some(newest) = newest {
+        let app = app.clone();
+        let kept = tokio::task::spawn_blocking(move || app.audit.file.keep(&newest)).await;
+        kept.map_err(|error| Fault::internal(error.to_string()))?
+            .map_err(|error| {
+                Fault::internal(format!("{}: {error}", super::checkpoints::SETTING))
+            })?;
+    }
+    Ok(())
+}

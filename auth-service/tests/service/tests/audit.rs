@@ -1,0 +1,291 @@
+//! The audit log: what is written, and that it is one chain.
+
+use std::path::Path;
+use std::time::Duration;
+
+use millgate_contract::auth::v1 as pb;
+use millgate_platform::{Affected as _, on, on_write};
+use sqlx::AssertSqlSafe;
+
+use super::harness::*;
+
+/// A row as text, without its codes.
+const ROWS: &str = "SELECT event || ' ' || outcome || ' ' || cause || ' ' || actor || ' ' \
+    || coalesce(cast(subject AS TEXT), '-') || ' ' || client_id || ' ' || session || ' ' || address || ' ' || request_id \
+    || ' ' || occurrences FROM audit_log ORDER BY seq";
+const WAITING: &str = "SELECT count(*) FROM audit_pending";
+
+impl House {
+    /// The log, as soon as `count` events of this name are sealed.
+    async fn sealed(&self, event: &str, count: usize) -> Vec<String> {
+        for _ in 0..200 {
+            let rows: Vec<String> =
+                on!(self.db, |c| sqlx::query_scalar(ROWS).fetch_all(c).await).expect("rows");
+            let of_this = |row: &&String| row.starts_with(&format!("{event} "));
+            if rows.iter().filter(of_this).count() >= count {
+                return rows;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{count} events {event} were not sealed");
+    }
+
+    async fn try_sql(&self, sql: &str) -> Result<u64, String> {
+        on_write!(self.db, |c| sqlx::query(AssertSqlSafe(sql.to_owned()))
+            .execute(c)
+            .await
+            .affected())
+        .map_err(|error| error.to_string())
+    }
+
+    async fn assert_one_chain(&self) {
+        let (rows, first, last) = (
+            self.count("SELECT count(*) FROM audit_log").await,
+            self.count("SELECT coalesce(min(seq), 1) FROM audit_log")
+                .await,
+            self.count("SELECT coalesce(max(seq), 0) FROM audit_log")
+                .await,
+        );
+        assert_eq!((first, last), (1, rows), "no gap");
+    }
+}
+
+fn checkpoints(folder: &Path) -> Vec<String> {
+    std::fs::read_to_string(folder.join("audit.checkpoints"))
+        .expect("the file")
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn what_is_done_to_accounts_is_in_the_log_with_who_did_it() {
+    on_both(async |house| {
+        let (ada, tokens) = house.person("ada", pb::Role::User).await;
+        house
+            .refresh(&tokens.refresh_token)
+            .await
+            .expect("refreshed");
+        house.clock.advance(Duration::from_secs(60));
+        assert_eq!(
+            reason(house.refresh(&tokens.refresh_token).await),
+            "REFRESH_REUSED"
+        );
+        let rows = house.sealed("refresh", 1).await;
+        let admin = house
+            .count("SELECT id FROM users WHERE username = 'admin'")
+            .await;
+        for expected in [
+            format!("register done   {} ", ada.id),
+            format!("set_user_role done  user:{admin} {} ", ada.id),
+            format!("login done   {} ", ada.id),
+            format!("refresh refused reused  {} ", ada.id),
+            "first_admin done".to_owned(),
+            "service_account done   - factory-service".to_owned(),
+        ] {
+            assert!(
+                rows.iter().any(|row| row.starts_with(&expected)),
+                "{expected:?} in {rows:#?}"
+            );
+        }
+        house.assert_one_chain().await;
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_leaves_no_event_of_it() {
+    on_both(async |house| {
+        house.register("ada").await;
+        let again = house
+            .auth
+            .clone()
+            .register(registration("ada", PASSWORD))
+            .await;
+        assert_eq!(reason(again), "USERNAME_TAKEN");
+        house.login("ada").await;
+        let rows = house.sealed("login", 1).await;
+        let registered = rows.iter().filter(|row| row.starts_with("register "));
+        assert_eq!(registered.count(), 1, "{rows:#?}");
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_typed_name_and_no_secret_is_in_the_log() {
+    const TYPED: &str = "hunter2-the-password";
+    on_both(async |house| {
+        house.register("ada").await;
+        assert!(house.try_login(TYPED, PASSWORD).await.is_err());
+        assert!(house.try_login("ada", TYPED).await.is_err());
+        assert!(
+            house
+                .service_token(TYPED, FACTORY_SECRET, "")
+                .await
+                .is_err()
+        );
+        assert!(house.service_token(FACTORY, TYPED, "").await.is_err());
+        let tokens = house.login("ada").await;
+        let place = house.place.clone();
+        house.sealed("service_token", 2).await;
+        let text = house.sealed("login", 3).await.join("\n") + &checkpoints_or_none(&place);
+        for secret in [
+            TYPED,
+            PASSWORD,
+            FACTORY_SECRET,
+            "ada ",
+            &tokens.refresh_token,
+            &tokens.access_token,
+        ] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+        house.close().await;
+    })
+    .await;
+}
+
+fn checkpoints_or_none(place: &Place) -> String {
+    std::fs::read_to_string(place.folder.path().join("audit.checkpoints")).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_is_a_bounded_number_of_rows_whose_counts_add_up() {
+    const FLOOD: usize = 1_000;
+    on_both(async |house| {
+        let auth = house.auth.clone();
+        let refused = at_once(FLOOD, move |number| {
+            let mut auth = auth.clone();
+            async move {
+                let request = pb::IssueServiceTokenRequest {
+                    client_id: format!("client-{number}"),
+                    client_secret: FACTORY_SECRET.to_owned(),
+                    scope: String::new(),
+                };
+                auth.issue_service_token(request).await.is_err()
+            }
+        })
+        .await;
+        assert!(refused.into_iter().all(|refused| refused));
+        let place = house.close().await;
+        let house = House::open(place, &[]).await;
+        let count = async |what: &str| -> i64 {
+            let sql = format!(
+                "SELECT cast({what} AS BIGINT) FROM audit_log WHERE event = 'service_token' AND outcome = 'refused'"
+            );
+            on!(house.db, |c| sqlx::query_scalar(AssertSqlSafe(sql.clone()))
+                .fetch_one(c)
+                .await)
+            .expect("a number")
+        };
+        assert_eq!(count("sum(occurrences)").await, 1_000);
+        assert_eq!(count("count(*)").await, 6, "five whole, and one for the rest");
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn replicas_that_seal_at_once_leave_one_chain_without_a_gap() {
+    on_both(async |house| {
+        let clock = house.clock.clone();
+        let other = House::open_at(house.place.clone(), &[], clock).await;
+        let (one, two) = (house.auth.clone(), other.auth.clone());
+        at_once(120, move |number| {
+            let mut auth = if number % 2 == 0 {
+                one.clone()
+            } else {
+                two.clone()
+            };
+            async move {
+                let name = format!("person-{number}");
+                auth.register(registration(&name, PASSWORD))
+                    .await
+                    .expect("registered");
+            }
+        })
+        .await;
+        other.sealed("register", 120).await;
+        other.close().await;
+        house.assert_one_chain().await;
+        assert_eq!(house.count(WAITING).await, 0);
+        assert_eq!(
+            house
+                .count("SELECT count(*) FROM audit_log WHERE event = 'register'")
+                .await,
+            120
+        );
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_database_refuses_to_change_what_is_sealed() {
+    on_both(async |house| {
+        house.sealed("first_admin", 1).await;
+        for sql in [
+            "UPDATE audit_log SET cause = 'x'",
+            "DELETE FROM audit_log",
+            "UPDATE audit_log SET mac = mac WHERE seq = 1",
+        ] {
+            let error = house.try_sql(sql).await.expect_err(sql);
+            assert!(error.contains("append-only"), "{sql}: {error}");
+        }
+        house.assert_one_chain().await;
+        let house = House::open(house.close().await, &[]).await;
+        for sql in [
+            "UPDATE audit_checkpoints SET seq = 0",
+            "DELETE FROM audit_checkpoints",
+        ] {
+            let error = house.try_sql(sql).await.expect_err(sql);
+            assert!(error.contains("append-only"), "{sql}: {error}");
+        }
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_graceful_end_seals_everything_and_vouches_for_it() {
+    on_both(async |house| {
+        assert!(house.try_login("nobody", PASSWORD).await.is_err());
+        let place = house.close().await;
+        let lines = checkpoints(place.folder.path());
+        let house = House::open(place, &[]).await;
+        assert_eq!(house.count(WAITING).await, 0);
+        let last = house
+            .count("SELECT max(seq) FROM audit_log WHERE event = 'login'")
+            .await;
+        let word = lines
+            .last()
+            .expect("a line")
+            .split(' ')
+            .next()
+            .expect("a number");
+        assert_eq!(
+            word,
+            last.to_string(),
+            "the refused login was the last event"
+        );
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_put_in_by_hand_is_sealed_as_none_of_ours() {
+    on_both(async |house| {
+        let forged = "INSERT INTO audit_pending (time, event, outcome, cause, actor, subject, client_id, session, address, \
+            request_id, occurrences, mac) SELECT 1, 'login', 'done', 'forged', '', 1, '', '', '', '', 1, mac FROM audit_log \
+            WHERE seq = 1";
+        house.sealed("first_admin", 1).await;
+        house.try_sql(forged).await.expect("put in");
+        let rows = house.sealed("audit", 1).await;
+        assert!(rows.iter().any(|row| row.starts_with("audit refused not_ours ")));
+        assert!(!rows.iter().any(|row| row.contains("forged")), "{rows:#?}");
+        house.close().await;
+    })
+    .await;
+}
