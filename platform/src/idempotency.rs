@@ -57,7 +57,12 @@ const RECALL: &str = "\
     WHERE caller = $1 AND request_id = $2 AND create_time > $3 AND response IS NOT NULL";
 const RECORD: &str = "\
     UPDATE idempotency_keys SET response = $3 WHERE caller = $1 AND request_id = $2";
-const PURGE: &str = "DELETE FROM idempotency_keys WHERE create_time <= $1";
+const PURGE: &str = "\
+    DELETE FROM idempotency_keys WHERE (caller, request_id) IN
+    (SELECT caller, request_id FROM idempotency_keys WHERE create_time <= $1 LIMIT $2)";
+/// Rows of one deletion: no statement holds SQLite's only writer, or a lock on a day's rows, for
+/// long.
+const PURGE_BATCH: i64 = 1000;
 
 /// Who sends a request with a `request_id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,17 +188,26 @@ impl Idempotency {
         read(&response).map(Some)
     }
 
-    /// Deletes the answers that are past their time; gives how many. Run it now and then.
+    /// Deletes the answers that are past their time, some at a time; gives how many. Run it now
+    /// and then.
     ///
     /// # Errors
     /// `STORE_UNAVAILABLE` when the database is gone.
     pub async fn purge(&self, db: &Database) -> Result<u64, Fault> {
         let before = self.clock.now_micros().saturating_sub(KEPT_MICROS);
-        Ok(on_write!(db, |c| sqlx::query(PURGE)
-            .bind(before)
-            .execute(c)
-            .await
-            .affected())?)
+        let mut purged = 0;
+        loop {
+            let batch = on_write!(db, |c| sqlx::query(PURGE)
+                .bind(before)
+                .bind(PURGE_BATCH)
+                .execute(c)
+                .await
+                .affected())?;
+            purged += batch;
+            if batch < PURGE_BATCH.unsigned_abs() {
+                return Ok(purged);
+            }
+        }
     }
 
     fn hash(&self, method: &str, body: &impl Message) -> Vec<u8> {

@@ -110,7 +110,10 @@ impl Auth {
             .map(|user| user.id))
     }
 
-    /// Deletes a user; one that is not there is deleted.
+    /// Deletes a user; one that is not there is deleted. One whom auth no longer lets us delete has become somebody
+    /// else's to delete, staff for example, and that is settled too: a refusal that is kept and tried again would end
+    /// their login on the day they are a customer again. A refusal of our own account (SCOPE_DENIED) is not about the
+    /// user, and stays to be tried again.
     pub(crate) async fn delete_user(&self, id: i64) -> Result<(), Refused> {
         let request = pb::DeleteUserRequest {
             id,
@@ -123,6 +126,13 @@ impl Auth {
             .await;
         match deleted {
             Err(Refused::Plainly(status)) if status.code() == Code::NotFound => Ok(()),
+            Err(refused) if refused.is_of_the_users_role() => {
+                tracing::warn!(
+                    user_id = id,
+                    "a login stays: its user is no longer a customer"
+                );
+                Ok(())
+            }
             other => other.map(drop),
         }
     }

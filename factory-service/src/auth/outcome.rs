@@ -41,6 +41,14 @@ impl Refused {
         Self::Unclear
     }
 
+    /// Whether auth refuses because of the role that the user of the request has.
+    pub(super) fn is_of_the_users_role(&self) -> bool {
+        match self {
+            Self::Plainly(status) => reason_of(status).as_deref() == Some("ROLE_DENIED"),
+            Self::NotSent | Self::Unclear => false,
+        }
+    }
+
     /// What the caller is told: auth's own words where they are about what the caller sent, else that auth cannot be
     /// reached. A refusal of our own account is nothing that the caller could mend.
     pub(crate) fn status(self) -> Status {
@@ -104,10 +112,14 @@ pub(crate) fn told(status: Status) -> Status {
 }
 
 fn is_auths_own(status: &Status) -> bool {
-    status
-        .get_error_details()
-        .error_info()
-        .is_some_and(|info| info.domain == DOMAIN)
+    reason_of(status).is_some()
+}
+
+/// The reason that auth itself gives.
+fn reason_of(status: &Status) -> Option<String> {
+    let details = status.get_error_details();
+    let own = details.error_info().filter(|info| info.domain == DOMAIN);
+    own.map(|info| info.reason.clone())
 }
 
 #[cfg(test)]
@@ -182,6 +194,16 @@ mod tests {
             assert!(matches!(refused, Refused::Unclear), "{refused:?}");
             assert_eq!(reason(&refused.status()), "AUTH_UNAVAILABLE");
         }
+    }
+
+    #[test]
+    fn only_auths_own_word_on_the_role_is_about_the_user() {
+        let denied =
+            |reason| millgate_guard::status(Code::PermissionDenied, reason, "no", Details::none());
+        assert!(Refused::of(denied("ROLE_DENIED")).is_of_the_users_role());
+        assert!(!Refused::of(denied("SCOPE_DENIED")).is_of_the_users_role());
+        let proxys = Status::permission_denied("ROLE_DENIED");
+        assert!(!Refused::of(proxys).is_of_the_users_role());
     }
 
     #[test]

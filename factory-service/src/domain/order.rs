@@ -173,6 +173,8 @@ pub(crate) struct OrderHead {
     pub state: OrderState,
     /// The sum of the lines.
     pub total: Money,
+    /// How many lines it has.
+    pub line_count: i64,
     /// Why it was cancelled; empty while it is not.
     pub cancel_reason: String,
     /// Counts its moves.
@@ -229,6 +231,7 @@ mod tests {
             state,
             total: Money::of_minor(100, euro).expect("an amount"),
             cancel_reason: String::new(),
+            line_count: 1,
             revision: 1,
             create_time: 1,
             update_time: 1,

@@ -85,7 +85,14 @@ impl Registrar {
             Ok(user_id) => user_id,
             Err(refused) => self.after_refusal(&id, is_new, refused).await?,
         };
-        self.finish(&id, user_id).await?.ok_or_else(unavailable)
+        match self.finish(&id, user_id).await {
+            Ok(answer) => answer.ok_or_else(unavailable),
+            Err(fault) => {
+                // The user is there and the profile is not: whoever tries again goes on at once.
+                self.let_go(&id).await;
+                Err(fault.into())
+            }
+        }
     }
 
     /// Commits the intent, or finds the one of an earlier try.
@@ -193,8 +200,8 @@ impl Registrar {
         }
     }
 
-    /// Settles a registration that has no user, unless it was settled meanwhile. Where another call has joined in, its
-    /// request may still be under way at auth: then the reconciler makes sure.
+    /// Settles a registration that has no user, unless it was settled meanwhile. Where nobody else has joined in, nothing
+    /// of it is kept; else another's request may still be under way at auth: then the reconciler makes sure.
     async fn undo(&self, id: &str) -> Result<(), Fault> {
         let now = self.clock.now_micros();
         let mut tx = self.db.begin().await?;
@@ -202,9 +209,12 @@ impl Registrar {
             return Ok(());
         };
         if found.state == RegistrationState::Pending {
-            let joined = found.attempts > 0;
-            let check_time = late_look(0).filter(|_| joined).map(|after| now + after);
-            undone(&mut tx, id, check_time, now).await?;
+            if found.attempts > 0 {
+                undone(&mut tx, id, late_look(0).map(|after| now + after), now).await?;
+            } else {
+                email::release(&mut tx, email::Holder::Registration(id)).await?;
+                store::remove(&mut tx, id).await?;
+            }
             tx.commit().await?;
         }
         Ok(())

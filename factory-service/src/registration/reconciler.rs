@@ -101,7 +101,7 @@ async fn without_user(registrar: &SharedRegistrar, id: &str) -> Result<(), Fault
             tracing::info!(registration = id, "reconciled: auth has no user, undone");
         }
         RegistrationState::Undone => {
-            let next = late_look(found.attempts).map(|after| now + after);
+            let next = late_look(found.attempts + 1).map(|after| now + after);
             store::look_again(&mut tx, id, next).await?;
         }
         RegistrationState::Done => store::look_again(&mut tx, id, None).await?,

@@ -10,13 +10,14 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{customer as message_of, id};
 use super::customer_fields::{Change, parse_new, parse_registration};
+use super::paging::fitting;
 use super::{Answer, Begun, Factory, Shared, Who};
 use crate::domain::access::{Owner, Sight};
 use crate::domain::customer::{Customer, not_found};
 use crate::domain::paging::OrderBy;
 use crate::domain::text::Prefix;
 use crate::store::customer::{self as store, Filter, Intent};
-use crate::store::{email, registration, remembered};
+use crate::store::{email, order, registration, remembered, ticket};
 
 /// The customers, and their own way in.
 pub(crate) struct Customers(pub(crate) Shared);
@@ -133,14 +134,13 @@ impl CustomerService for Customers {
             show_deleted: message.show_deleted,
         };
         let rows = store::list(&self.0.db, &filter, by, &page).await?;
-        let (rows, next_page_token) = page.finish(rows, |customer| match by.column {
+        let cursor = |customer: &Customer| match by.column {
             "name" => Cursor::text(customer.fields.name.canonical(), customer.id),
             _ => Cursor::id(customer.id),
-        });
-        let customers = rows
-            .iter()
-            .map(|customer| message_of(customer, Sight::of(&caller)))
-            .collect();
+        };
+        let sight = Sight::of(&caller);
+        let (customers, next_page_token) =
+            fitting(&page, &rows, cursor, |customer| message_of(customer, sight));
         Ok(Response::new(pb::ListCustomersResponse {
             customers,
             next_page_token,
@@ -262,9 +262,13 @@ impl CustomerService for Customers {
         )?;
         registration::forget(&mut work.tx, id).await?;
         self.0.end(&mut work.tx, &customer, user).await?;
+        ticket::erase(&mut work.tx, id, work.now).await?;
+        order::erase(&mut work.tx, id, work.now).await?;
         let erased = message_of(&customer, sight);
-        let is_theirs = |answer: &[u8]| pb::Customer::decode(answer).is_ok_and(|old| old.id == id);
-        remembered::replace(&mut work.tx, is_theirs, &erased.encode_to_vec()).await?;
+        remembered::replace(&mut work.tx, |method, answer| {
+            without_their_data(method, answer, &erased)
+        })
+        .await?;
         let answer = work.done(erased).await?;
         self.0.end_login(user).await;
         Ok(Response::new(answer))
@@ -341,6 +345,26 @@ impl Factory {
     async fn end_login(&self, user: Option<i64>) {
         if let Some(user_id) = user {
             self.registrar.end_login(user_id).await;
+        }
+    }
+}
+
+/// A remembered answer without the personal data of an erased customer; `None` when there is none of theirs in it.
+fn without_their_data(method: &str, answer: &[u8], erased: &pb::Customer) -> Option<Vec<u8>> {
+    match method {
+        "CreateCustomer" | "UndeleteCustomer" => {
+            let old = pb::Customer::decode(answer).ok()?;
+            (old.id == erased.id).then(|| erased.encode_to_vec())
+        }
+        "OpenTicket" | "CancelTicket" => {
+            let mut old = pb::ServiceTicket::decode(answer).ok()?;
+            old.description.clear();
+            (old.customer_id == erased.id).then(|| old.encode_to_vec())
+        }
+        _ => {
+            let mut old = pb::Order::decode(answer).ok()?;
+            old.cancel_reason.clear();
+            (old.customer_id == erased.id).then(|| old.encode_to_vec())
         }
     }
 }

@@ -8,6 +8,7 @@ use tonic::{Request, Response};
 
 use super::convert::id;
 use super::employee_fields::{Change, message_of, parse_filter, parse_new};
+use super::paging::fitting;
 use super::{Answer, Begun, Shared};
 use crate::domain::employee::{self, Employee};
 use crate::store::employee as store;
@@ -68,12 +69,13 @@ impl EmployeeService for Employees {
             .page(&caller, (size, &token), "ListEmployees", &message)?;
         let (filter, by) = parse_filter(&message)?;
         let rows = store::list(&self.0.db, &filter, by, &page).await?;
-        let (rows, next_page_token) = page.finish(rows, |employee| match by.column {
+        let cursor = |employee: &Employee| match by.column {
             "name" => Cursor::text(employee.fields.name_canonical(), employee.id),
             _ => Cursor::id(employee.id),
-        });
+        };
+        let (employees, next_page_token) = fitting(&page, &rows, cursor, message_of);
         Ok(Response::new(pb::ListEmployeesResponse {
-            employees: rows.iter().map(message_of).collect(),
+            employees,
             next_page_token,
         }))
     }

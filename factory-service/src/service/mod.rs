@@ -20,6 +20,7 @@ mod customer_fields;
 mod employee;
 mod employee_fields;
 mod order;
+mod paging;
 mod product;
 mod product_fields;
 mod production;

@@ -8,6 +8,7 @@ use prost::Message;
 use tonic::{Request, Response};
 
 use super::convert::{id, id_filter, micros, order_state};
+use super::paging::fitting;
 use super::{Answer, Begun, Shared, Who};
 use crate::domain::access::{Owner, Sight};
 use crate::domain::order::{MAX_REASON, Order, OrderVerb};
@@ -199,10 +200,23 @@ impl Orders {
         page: &Page,
         who: &Who,
     ) -> Result<(Vec<pb::Order>, String), Fault> {
-        let rows = store::list(&self.0.db, filter, by, page).await?;
-        let (heads, next) = page.finish(rows, |order| Cursor::id(order.id));
+        let mut heads = store::list(&self.0.db, filter, by, page).await?;
+        let found = heads.len();
+        heads.truncate(store::readable(&heads));
+        let is_cut = heads.len() < found;
         let orders = store::with_lines(&self.0.db, heads).await?;
-        Ok((orders.iter().map(|order| who.order(order)).collect(), next))
+        let (orders, next) = fitting(
+            page,
+            &orders,
+            |order| Cursor::id(order.head.id),
+            |order| who.order(order),
+        );
+        // What was cut before its lines were read follows too, where everything that was read fits.
+        let next = match orders.last() {
+            Some(last) if next.is_empty() && is_cut => page.token(&Cursor::id(last.id)),
+            _ => next,
+        };
+        Ok((orders, next))
     }
 }
 

@@ -7,6 +7,7 @@ use millgate_platform::{Cursor, Fault, Fields, Reason};
 use tonic::{Request, Response};
 
 use super::convert::{id, product as message_of};
+use super::paging::{fitting, whole};
 use super::product_fields::{Change, parse_filter, parse_ids, parse_new};
 use super::{Answer, Begun, Shared, Who};
 use crate::domain::access::Sight;
@@ -76,7 +77,7 @@ impl ProductService for Products {
         } = Admitted::of(request)?;
         let ids = parse_ids(&message.ids)?;
         let found = store::get_many(&self.0.db, &ids, Sight::of(&caller)).await?;
-        let products = in_order(&message.ids, &found)?;
+        let products = whole(in_order(&message.ids, &found)?, "ids")?;
         Ok(Response::new(pb::BatchGetProductsResponse { products }))
     }
 
@@ -98,11 +99,11 @@ impl ProductService for Products {
             .page(&caller, (size, &token), "ListProducts", &message)?;
         let (filter, by) = parse_filter(&message, Sight::of(&caller))?;
         let rows = store::list(&self.0.db, &filter, by, &page).await?;
-        let (rows, next_page_token) = page.finish(rows, |product| match by.column {
+        let cursor = |product: &Product| match by.column {
             "sku" => Cursor::text(product.fields.sku.canonical(), product.id),
             _ => Cursor::id(product.id),
-        });
-        let products = rows.iter().map(message_of).collect();
+        };
+        let (products, next_page_token) = fitting(&page, &rows, cursor, message_of);
         Ok(Response::new(pb::ListProductsResponse {
             products,
             next_page_token,

@@ -7,6 +7,7 @@ use millgate_platform::{Cursor, Fault, Fields, Tx};
 use tonic::{Request, Response};
 
 use super::convert::id;
+use super::paging::fitting;
 use super::production_fields::{parse_filter, parse_new, parse_outcome};
 use super::{Answer, Begun, Shared, Who, Work};
 use crate::domain::production::{self, Outcome, Run, RunVerb};
@@ -79,10 +80,11 @@ impl ProductionService for Production {
         let page = self.0.page(&caller, (size, &token), "ListRuns", &message)?;
         let filter = parse_filter(&message)?;
         let rows = store::list(&self.0.db, &filter, &page).await?;
-        let (rows, next_page_token) = page.finish(rows, |run| Cursor::id(run.id));
         let who = Who::of(caller);
+        let (runs, next_page_token) =
+            fitting(&page, &rows, |run| Cursor::id(run.id), |run| who.run(run));
         Ok(Response::new(pb::ListRunsResponse {
-            runs: rows.iter().map(|run| who.run(run)).collect(),
+            runs,
             next_page_token,
         }))
     }

@@ -7,6 +7,7 @@ use millgate_platform::{Cursor, Fault, Fields, Page, Reason};
 use tonic::{Request, Response};
 
 use super::convert::{id, id_filter, ticket_state};
+use super::paging::fitting;
 use super::{Answer, Begun, Shared, Who};
 use crate::domain::access::Owner;
 use crate::domain::paging::OrderBy;
@@ -172,10 +173,11 @@ impl Tickets {
         who: &Who,
     ) -> Result<(Vec<pb::ServiceTicket>, String), Fault> {
         let rows = store::list(&self.0.db, filter, by, page).await?;
-        let (tickets, next) = page.finish(rows, |ticket| Cursor::id(ticket.id));
-        Ok((
-            tickets.iter().map(|ticket| who.ticket(ticket)).collect(),
-            next,
+        Ok(fitting(
+            page,
+            &rows,
+            |ticket| Cursor::id(ticket.id),
+            |ticket| who.ticket(ticket),
         ))
     }
 }

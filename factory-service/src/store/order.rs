@@ -18,7 +18,8 @@ use crate::domain::placement::Line;
 
 macro_rules! columns {
     () => {
-        "id, customer_id, state, total_minor, currency, cancel_reason, revision, create_time, update_time"
+        "id, customer_id, state, total_minor, currency, cancel_reason, line_count, revision, create_time, \
+         update_time"
     };
 }
 
@@ -32,6 +33,9 @@ const GET: &str = concat!(
 const MOVE: &str = "UPDATE orders SET state = $2, cancel_reason = $3, revision = $4, update_time = $5 WHERE id = $1";
 const INSERT_STATE: &str = "INSERT INTO order_states (order_id, state, actor, session, create_time) VALUES ($1, $2, $3, $4, $5)";
 
+const ERASE: &str = "UPDATE orders SET cancel_reason = '', revision = revision + 1, update_time = $2 \
+     WHERE customer_id = $1 AND cancel_reason <> ''";
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
@@ -40,6 +44,7 @@ struct Row {
     total_minor: i64,
     currency: String,
     cancel_reason: String,
+    line_count: i64,
     revision: i64,
     create_time: i64,
     update_time: i64,
@@ -56,6 +61,7 @@ impl TryFrom<Row> for OrderHead {
             state: OrderState::parse(&row.state).ok_or_else(|| bad("its state"))?,
             total: money(row.total_minor, &row.currency).ok_or_else(|| bad("its total"))?,
             cancel_reason: row.cancel_reason,
+            line_count: row.line_count,
             revision: row.revision,
             create_time: row.create_time,
             update_time: row.update_time,
@@ -126,6 +132,19 @@ pub(crate) async fn list(
         .page(by, "id", page);
     let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
     rows.into_iter().map(OrderHead::try_from).collect()
+}
+
+/// The most lines that are read at once: ten of the largest orders.
+const MOST_LINES: i64 = 5000;
+
+/// How many of the orders, from the first, can be read with all their lines: at least one.
+pub(crate) fn readable(heads: &[OrderHead]) -> usize {
+    let mut lines = 0_i64;
+    let fits = |head: &&OrderHead| {
+        lines = lines.saturating_add(head.line_count);
+        lines <= MOST_LINES
+    };
+    heads.iter().take_while(fits).count().max(1)
 }
 
 /// The orders with their lines, which take one query for all of them.
@@ -235,6 +254,20 @@ pub(crate) async fn save_move(tx: &mut Tx, order: &OrderHead, actor: &Actor) -> 
         .bind(&actor.key)
         .bind(&actor.session)
         .bind(order.update_time)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// Removes what the customer's orders say of them as a person.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn erase(tx: &mut Tx, customer_id: i64, now: i64) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(ERASE)
+        .bind(customer_id)
+        .bind(now)
         .execute(c)
         .await
         .map(drop))?;

@@ -24,8 +24,8 @@ const LINE_COLUMNS: usize = 7;
 const RESERVE: &str = "UPDATE products SET reserved = products.reserved + line.quantity \
      FROM line WHERE products.id = line.product_id";
 const INSERT_ORDER: &str = "INSERT INTO orders \
-     (customer_id, state, total_minor, currency, cancel_reason, revision, create_time, update_time) \
-     VALUES ($1, 'PLACED', $2, $3, '', 1, $4, $4) RETURNING id";
+     (customer_id, state, total_minor, currency, cancel_reason, line_count, revision, create_time, update_time) \
+     VALUES ($1, 'PLACED', $2, $3, '', $5, 1, $4, $4) RETURNING id";
 const INSERT_LINES: &str = "INSERT INTO order_lines \
      (order_id, position, product_id, sku, name, unit_price_minor, quantity, line_total_minor) \
      SELECT placed.id, line.position, line.product_id, line.sku, line.name, line.unit_price_minor, line.quantity, \
@@ -126,6 +126,7 @@ pub(crate) async fn place(
         state: OrderState::Placed,
         total: placement.total,
         cancel_reason: String::new(),
+        line_count: count(&placement.lines),
         revision: 1,
         create_time: now,
         update_time: now,
@@ -162,8 +163,8 @@ async fn place_at_once(
     let sql = format!(
         "WITH {LINE} AS (VALUES {}), placed AS ({INSERT_ORDER}), reserved AS ({RESERVE}), lines AS ({INSERT_LINES}), \
          moved AS (INSERT INTO order_states (order_id, state, actor, session, create_time) \
-         SELECT id, 'PLACED', $5, $6, $4 FROM placed) SELECT id FROM placed",
-        rows(7, lines.len(), LINE_COLUMNS)
+         SELECT id, 'PLACED', $6, $7, $4 FROM placed) SELECT id FROM placed",
+        rows(8, lines.len(), LINE_COLUMNS)
     );
     on_tx!(tx, |c| {
         let query = sqlx::query_scalar(AssertSqlSafe(sql))
@@ -171,6 +172,7 @@ async fn place_at_once(
             .bind(placement.total.minor())
             .bind(placement.total.currency().code())
             .bind(now)
+            .bind(count(lines))
             .bind(&actor.key)
             .bind(&actor.session);
         bind_lines!(query, lines).fetch_one(c).await
@@ -201,6 +203,7 @@ async fn place_by_steps(
         .bind(placement.total.minor())
         .bind(placement.total.currency().code())
         .bind(now)
+        .bind(count(lines))
         .fetch_one(c)
         .await)?;
     let insert = format!(
@@ -223,6 +226,10 @@ async fn place_by_steps(
         .await
         .map(drop))?;
     Ok(id)
+}
+
+fn count(lines: &[Line]) -> i64 {
+    i64::try_from(lines.len()).unwrap_or(i64::MAX)
 }
 
 fn refused(error: sqlx::Error) -> Fault {

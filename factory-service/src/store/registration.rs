@@ -41,11 +41,18 @@ const UNDONE: &str = "UPDATE customer_registrations SET state = 'UNDONE', reques
      update_time = $3 WHERE id = $1";
 const DUE: &str =
     "SELECT id FROM customer_registrations WHERE check_time <= $1 ORDER BY check_time LIMIT $2";
-const TAKE: &str = "UPDATE customer_registrations SET check_time = $3, attempts = attempts + 1 \
-     WHERE id = $1 AND check_time <= $2";
-const LOOK_AGAIN: &str = "UPDATE customer_registrations SET check_time = $2 WHERE id = $1";
+/// A late look at what was undone counts when it was answered (`LOOK_AGAIN`), not when it was tried: there are only a
+/// few of them, and auth may be silent for long.
+const TAKE: &str = "UPDATE customer_registrations SET check_time = $3, \
+     attempts = attempts + CASE WHEN state = 'PENDING' THEN 1 ELSE 0 END WHERE id = $1 AND check_time <= $2";
+const LOOK_AGAIN: &str =
+    "UPDATE customer_registrations SET check_time = $2, attempts = attempts + 1 WHERE id = $1";
+const REMOVE: &str = "DELETE FROM customer_registrations WHERE id = $1";
 const FORGET: &str = "DELETE FROM customer_registrations WHERE customer_id = $1";
-const PURGE: &str = "DELETE FROM customer_registrations WHERE state <> 'PENDING' AND check_time IS NULL AND update_time <= $1";
+const PURGE: &str = "DELETE FROM customer_registrations WHERE id IN (SELECT id FROM customer_registrations \
+     WHERE state <> 'PENDING' AND check_time IS NULL AND update_time <= $1 LIMIT $2)";
+/// Rows of one deletion: no statement holds SQLite's only writer for long.
+const PURGE_BATCH: i64 = 1000;
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -310,7 +317,7 @@ pub(crate) async fn take(db: &Database, id: &str, now: i64, next: i64) -> Result
         .map(|done| done.rows_affected() == 1))?)
 }
 
-/// When the reconciler looks at it again; `None` for never.
+/// Notes that a look was answered, and when the reconciler looks again; `None` for never.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
@@ -322,6 +329,19 @@ pub(crate) async fn look_again(
     on_tx!(tx, |c| sqlx::query(LOOK_AGAIN)
         .bind(id)
         .bind(check_time)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// Removes a locked registration of which nobody else has taken notice. Its address is released before.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn remove(tx: &mut Tx, id: &str) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(REMOVE)
+        .bind(id)
         .execute(c)
         .await
         .map(drop))?;
@@ -346,9 +366,17 @@ pub(crate) async fn forget(tx: &mut Tx, customer_id: i64) -> Result<(), Fault> {
 /// # Errors
 /// STORE_UNAVAILABLE.
 pub(crate) async fn purge(db: &Database, before: i64) -> Result<u64, Fault> {
-    Ok(on_write!(db, |c| sqlx::query(PURGE)
-        .bind(before)
-        .execute(c)
-        .await
-        .map(|done| done.rows_affected()))?)
+    let mut purged = 0;
+    loop {
+        let batch = on_write!(db, |c| sqlx::query(PURGE)
+            .bind(before)
+            .bind(PURGE_BATCH)
+            .execute(c)
+            .await
+            .map(|done| done.rows_affected()))?;
+        purged += batch;
+        if batch < PURGE_BATCH.unsigned_abs() {
+            return Ok(purged);
+        }
+    }
 }

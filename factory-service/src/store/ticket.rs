@@ -32,6 +32,9 @@ const GET: &str = concat!(
 const MOVE: &str =
     "UPDATE service_tickets SET state = $2, revision = $3, update_time = $4 WHERE id = $1";
 
+const ERASE: &str = "UPDATE service_tickets SET description = '', revision = revision + 1, update_time = $2 \
+     WHERE customer_id = $1 AND description <> ''";
+
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
@@ -149,6 +152,20 @@ pub(crate) async fn save_move(tx: &mut Tx, ticket: &Ticket) -> Result<(), Fault>
         .bind(ticket.state.as_str())
         .bind(ticket.revision)
         .bind(ticket.update_time)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// Removes what the customer's tickets say of them as a person.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn erase(tx: &mut Tx, customer_id: i64, now: i64) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(ERASE)
+        .bind(customer_id)
+        .bind(now)
         .execute(c)
         .await
         .map(drop))?;

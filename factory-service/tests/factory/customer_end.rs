@@ -5,6 +5,7 @@ use std::time::Duration;
 use millgate_contract::factory::v1 as pb;
 
 use crate::auth_double::Trouble;
+use crate::leaks::whole_database;
 use crate::world::{metadata, ok, on_both, refused, uuid};
 
 #[tokio::test]
@@ -83,6 +84,83 @@ async fn a_login_that_cannot_be_ended_now_is_ended_when_auth_is_back() {
             .comes_to("SELECT count(*) FROM login_removals", 0)
             .await;
         assert!(!world.auth.has_user(ada.user_id));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_login_of_a_customer_who_became_staff_stays_and_is_not_tried_for_ever() {
+    on_both(|world| async move {
+        let ada = world.registered("Ada Lovelace").await;
+        world.auth.set_role(ada.user_id, "user");
+        let delete = |id| {
+            world.staff(pb::DeleteCustomerRequest {
+                id,
+                ..Default::default()
+            })
+        };
+        ok(world.customers().delete_customer(delete(ada.id)).await);
+        assert_eq!(world.count("SELECT count(*) FROM login_removals").await, 0);
+        assert!(world.auth.has_user(ada.user_id));
+        // What is wrong with our own account says nothing of the user.
+        let bob = world.registered("Bob Smith").await;
+        world.auth.has(Trouble::ScopeDenied);
+        ok(world.customers().delete_customer(delete(bob.id)).await);
+        assert_eq!(world.count("SELECT count(*) FROM login_removals").await, 1);
+        world.auth.has(Trouble::None);
+        world.clock.advance(Duration::from_secs(120));
+        world
+            .comes_to("SELECT count(*) FROM login_removals", 0)
+            .await;
+        assert!(!world.auth.has_user(bob.user_id));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_tickets_and_orders_say_of_an_erased_customer_goes_too() {
+    on_both(|world| async move {
+        let bolt = world.product("bolt", 10).await;
+        let ada = world.registered("Ada Lovelace").await;
+        let open = pb::OpenTicketRequest {
+            description: "SECRET of Ada".into(),
+            request_id: uuid(),
+            ..Default::default()
+        };
+        let ticket = ok(world
+            .tickets()
+            .open_ticket(world.customer(ada.user_id, open))
+            .await);
+        let order = world.placed(ada.id, bolt.id, 1).await;
+        let cancel = pb::CancelOrderRequest {
+            id: order.id,
+            reason: "SECRET reason".into(),
+            request_id: uuid(),
+            ..Default::default()
+        };
+        ok(world
+            .orders()
+            .cancel_order(world.staff(cancel.clone()))
+            .await);
+        assert!(whole_database(&world).await.contains("SECRET"));
+        let erase = pb::EraseCustomerRequest {
+            id: ada.id,
+            ..Default::default()
+        };
+        ok(world.customers().erase_customer(world.admin(erase)).await);
+        let get = world.staff(pb::GetTicketRequest { id: ticket.id });
+        let left = ok(world.tickets().get_ticket(get).await);
+        assert_eq!(left.description, "");
+        assert_ne!(
+            left.etag, ticket.etag,
+            "another content is another revision"
+        );
+        let again = ok(world.orders().cancel_order(world.staff(cancel)).await);
+        assert_eq!(again.cancel_reason, "");
+        let get = world.staff(pb::GetOrderRequest { id: order.id });
+        assert_eq!(ok(world.orders().get_order(get).await).cancel_reason, "");
+        let left = whole_database(&world).await;
+        assert!(!left.contains("SECRET") && !left.contains("Ada") && !left.contains("ada."));
     })
     .await;
 }

@@ -13,6 +13,7 @@ mod customer_end;
 mod customers;
 mod doors;
 mod employees;
+mod leaks;
 mod order_lists;
 mod order_verbs;
 mod orders;

@@ -150,3 +150,49 @@ async fn orders_are_listed_by_what_they_are_page_by_page() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_large_orders_is_cut_before_it_grows_heavy() {
+    on_both(|world| async move {
+        let ada = world.registered("Ada Lovelace").await;
+        let mut lines = Vec::new();
+        for i in 0..500 {
+            lines.push((world.product(&format!("P{i}"), 1).await.id, 1));
+        }
+        // A customer needs no more than 500 pieces for as many lines as they like: they cancel.
+        for _ in 0..12 {
+            let place = crate::world::order_of(0, &lines);
+            let order = ok(world
+                .orders()
+                .place_order(world.customer(ada.user_id, place))
+                .await);
+            let cancel = pb::CancelOrderRequest {
+                id: order.id,
+                ..Default::default()
+            };
+            ok(world
+                .orders()
+                .cancel_order(world.customer(ada.user_id, cancel))
+                .await);
+        }
+        let list = |page_token: String| {
+            world.staff(pb::ListOrdersRequest {
+                page_size: 1000,
+                page_token,
+                ..Default::default()
+            })
+        };
+        let first = ok(world.orders().list_orders(list(String::new())).await);
+        assert_eq!(first.orders.len(), 10, "5000 lines");
+        let second = ok(world
+            .orders()
+            .list_orders(list(first.next_page_token))
+            .await);
+        assert_eq!(
+            (second.orders.len(), second.next_page_token.as_str()),
+            (2, "")
+        );
+        assert!(second.orders.iter().all(|order| order.lines.len() == 500));
+    })
+    .await;
+}

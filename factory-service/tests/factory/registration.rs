@@ -175,6 +175,9 @@ async fn what_auth_refuses_is_told_and_undone_at_once() {
         );
         assert_eq!(refusal.fields, ["password"]);
         nothing_is_left(&world).await;
+        // Not even that somebody tried: anybody may, as often as they like.
+        let rows = "SELECT count(*) FROM customer_registrations";
+        assert_eq!(world.count(rows).await, 0);
         world.auth.has(Trouble::None);
         // Somebody has the address there, but no profile here.
         world.auth.add("ada.lovelace@example.com", "x", "customer");

@@ -196,6 +196,53 @@ async fn a_user_made_by_the_second_of_two_calls_goes_when_the_first_was_refused(
     .await;
 }
 
+#[tokio::test]
+async fn a_late_look_counts_only_when_it_was_answered() {
+    on_both(|world| async move {
+        let world = dies_in_the_middle(world, Trouble::Hangs, Duration::from_secs(31)).await;
+        world.comes_to(PENDING, 0).await;
+        world.auth.has(Trouble::Down);
+        for _ in 0..4 {
+            world.clock.advance(Duration::from_secs(61));
+            let now = millgate_guard::Clock::now_micros(&*world.clock);
+            let put_off =
+                format!("SELECT count(*) FROM customer_registrations WHERE check_time > {now}");
+            world.comes_to(&put_off, 1).await;
+        }
+        world.auth.has(Trouble::None);
+        world.clock.advance(Duration::from_secs(61));
+        let answered = "SELECT count(*) FROM customer_registrations WHERE attempts = 1";
+        world.comes_to(answered, 1).await;
+        let looked_for = "SELECT count(*) FROM customer_registrations WHERE check_time IS NOT NULL";
+        assert_eq!(world.count(looked_for).await, 1, "two late looks are left");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn when_the_profile_cannot_be_written_a_retry_goes_on_at_once() {
+    on_both(|world| async move {
+        // The next user at auth has this id, which another profile holds.
+        let bob = world.profile("Bob Smith").await;
+        world
+            .execute(&format!(
+                "UPDATE customers SET user_id = 101 WHERE id = {}",
+                bob.id
+            ))
+            .await;
+        register(&world, registration("Ada Lovelace"))
+            .await
+            .expect_err("the profile cannot be written");
+        assert_eq!((world.auth.users(), world.count(PENDING).await), (1, 1));
+        world.execute("UPDATE customers SET user_id = NULL").await;
+        let ada = register(&world, registration("Ada Lovelace"))
+            .await
+            .expect("goes on");
+        assert_eq!((ada.user_id, world.auth.users()), (101, 1));
+    })
+    .await;
+}
+
 async fn only_registration(world: &World) -> String {
     use sqlx::Connection as _;
     let sql = "SELECT id FROM customer_registrations";

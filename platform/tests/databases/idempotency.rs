@@ -189,3 +189,30 @@ async fn without_an_id_every_call_counts_and_a_bad_id_is_named() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_days_answers_are_purged_in_pieces_to_the_last() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let (memory, clock) = memory();
+        let now = millgate_guard::Clock::now_micros(&*clock);
+        let mut tx = db.begin().await.expect("begun");
+        for i in 0..2001 {
+            on_tx!(tx, |c| sqlx::query(
+                "INSERT INTO idempotency_keys (caller, request_id, method, body_hash, create_time) \
+                 VALUES ('caller:user:1', $1, 'm', $2, $3)"
+            )
+            .bind(i.to_string())
+            .bind(vec![0_u8])
+            .bind(now)
+            .execute(c)
+            .await
+            .map(drop))
+            .expect("inserted");
+        }
+        tx.commit().await.expect("committed");
+        assert_eq!(memory.purge(&db).await.expect("none is old"), 0);
+        clock.advance(DAY);
+        assert_eq!(memory.purge(&db).await.expect("purged"), 2001);
+    })
+    .await;
+}

@@ -34,6 +34,8 @@ pub(crate) enum Trouble {
     BlocklistedLate,
     /// No one may log in.
     Throttled,
+    /// The factory's account lacks a scope.
+    ScopeDenied,
 }
 
 #[derive(Clone)]
@@ -113,6 +115,12 @@ impl AuthDouble {
             request_id: String::new(),
             role,
         })
+    }
+
+    /// An admin gives a user another role.
+    pub(crate) fn set_role(&self, id: i64, role: &'static str) {
+        let mut state = self.state();
+        state.users.get_mut(&id).expect("a user").role = role;
     }
 
     /// A request for a user that was long under way arrives.
@@ -277,7 +285,18 @@ impl UserService for AuthDouble {
         if state.trouble == Trouble::Down {
             return Err(Status::unavailable("down"));
         }
-        match state.users.remove(&request.into_inner().id) {
+        if state.trouble == Trouble::ScopeDenied {
+            return Err(fault(Code::PermissionDenied, "SCOPE_DENIED"));
+        }
+        let id = request.into_inner().id;
+        if state
+            .users
+            .get(&id)
+            .is_some_and(|user| user.role != "customer")
+        {
+            return Err(fault(Code::PermissionDenied, "ROLE_DENIED"));
+        }
+        match state.users.remove(&id) {
             Some(_) => Ok(Response::new(pb::DeleteUserResponse {
                 message: "User deleted.".to_owned(),
             })),
