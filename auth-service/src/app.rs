@@ -8,7 +8,7 @@ use ring::hmac;
 
 use crate::audit::Audit;
 use crate::config::Registration;
-use crate::domain::{Micros, SessionLimits};
+use crate::domain::{KnownScopes, Micros, SessionLimits};
 use crate::hashing::HashingPool;
 use crate::tokens::Mint;
 
@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) throttle_key: hmac::Key,
     /// Whether attempts are counted at all.
     pub(crate) throttles: bool,
+    /// The scopes that can be granted.
+    pub(crate) known_scopes: KnownScopes,
     /// Seals page tokens.
     pub(crate) page_key: PageKey,
     /// Remembers answers by `request_id`.

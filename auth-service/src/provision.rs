@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::app::App;
 use crate::audit::Event;
 use crate::config::Checked;
-use crate::domain::{ClientSecret, NewPassword, ServiceAccount};
+use crate::domain::{ClientSecret, LiveSecret, NewPassword, NewServiceAccount, Overlap};
 use crate::origin::Origin;
 use crate::store;
 
@@ -54,8 +54,12 @@ pub(crate) async fn first_admin(
 
 /// Makes the factory's service account if a secret is configured and there is no account of this id.
 ///
+/// An account that is there already gets the configured secret as its current one when the configuration named another
+/// at the last start; the one of until then works on for a day. A secret that was configured at the last start too is
+/// left alone: it may have been rotated since, and then the rotation counts.
+///
 /// # Errors
-/// When the secret is too short.
+/// When the secret cannot be one.
 pub(crate) async fn factory_account(
     app: &App,
     checked: &Checked,
@@ -64,33 +68,44 @@ pub(crate) async fn factory_account(
     let Some(secret) = secret else { return Ok(()) };
     let secret = ClientSecret::parse(secret.expose_secret())
         .map_err(|message| StartError::new("AUTH_FACTORY_CLIENT_SECRET", message))?;
-    let id = checked.factory.as_str();
     let hash = secret.stored(&app.client_key);
+    let id = checked.factory.as_str();
+    let new = NewServiceAccount {
+        client_id: checked.factory.clone(),
+        description: "The factory service, made from configuration.".to_owned(),
+        scopes: checked.factory_scopes.clone(),
+    };
+    let now = app.now();
     let mut tx = app.db.begin().await?;
-    if store::service_accounts::insert_if_absent(
-        &mut tx,
-        id,
-        &hash,
-        &checked.factory_scopes,
-        app.now(),
-    )
-    .await?
-    {
+    let made = store::service_accounts::insert_configured(&mut tx, &new, &hash, now).await?;
+    let Some(account) = store::service_accounts::lock(&mut tx, id, now).await? else {
+        tracing::warn!(
+            client_id = id,
+            "the service account that AUTH_FACTORY_CLIENT_ID names was deleted; choose another id for a new one"
+        );
+        return Ok(());
+    };
+    let renamed = store::service_accounts::configure(&mut tx, id, &hash).await?;
+    let is_it = |secret: &LiveSecret| secret.hash == hash;
+    let current = account.secrets.last().is_some_and(is_it);
+    if (made || renamed) && !current {
+        let end = Overlap::default().end(now);
+        store::service_account_secrets::replace(&mut tx, id, &hash, end, now).await?;
+        store::service_accounts::touch(&mut tx, id, now).await?;
         let event = Event {
             what: "service_account",
+            cause: "configured",
             client_id: id,
             ..Event::default()
         };
         event.done(&mut tx, app, &Origin::default()).await?;
-        return Ok(tx.commit().await?);
-    }
-    drop(tx);
-    let account = store::service_accounts::by_id(&app.db, id).await?;
-    if !ServiceAccount::proves(account.as_ref(), &secret, &app.client_key) {
+    } else if account.disabled || !account.secrets.iter().any(is_it) {
         tracing::warn!(
             client_id = id,
-            "AUTH_FACTORY_CLIENT_SECRET does not fit the service account, or it is disabled; it was left as it is"
+            "AUTH_FACTORY_CLIENT_SECRET does not work any more: the account is disabled, or its secret was rotated \
+             through the API; configure the new one, or another"
         );
     }
+    tx.commit().await?;
     Ok(())
 }

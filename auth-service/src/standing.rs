@@ -37,7 +37,7 @@ pub(crate) async fn layer(
 ///
 /// # Errors
 /// SESSION_ENDED when a person's session is over; TOKEN_REVOKED when the account is gone or disabled, has another role
-/// or a newer generation, or the service account is gone or disabled.
+/// or a newer generation, or the service account is gone or disabled, or was disabled since.
 pub(crate) async fn check(app: &App, claims: &Claims) -> Result<(), Fault> {
     match (&claims.role, &claims.session, claims.generation) {
         (Some(role), Some(session), Some(generation)) => {
@@ -45,8 +45,14 @@ pub(crate) async fn check(app: &App, claims: &Claims) -> Result<(), Fault> {
             let id = claims.subject.parse().map_err(|_| revoked())?;
             person(app, id, role, session, generation).await
         }
-        _ if store::standing::service_is_enabled(&app.db, &claims.subject).await? => Ok(()),
-        _ => Err(revoked()),
+        _ => {
+            let issued = claims.issued_at.saturating_mul(1_000_000);
+            if store::standing::service_stands(&app.db, &claims.subject, issued).await? {
+                Ok(())
+            } else {
+                Err(revoked())
+            }
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 use crate::audit::{self, Audit};
 use crate::config::{Checked, Config};
+use crate::domain::KnownScopes;
 use crate::hashing::HashingPool;
 use crate::store::MIGRATIONS;
 use crate::tokens::Mint;
@@ -162,6 +163,7 @@ async fn app(
         throttle_key: hmac_key("throttles"),
         throttles: config.throttles,
         registration: config.registration,
+        known_scopes: KnownScopes::of(&rules()?),
         sessions: checked.sessions,
         hashing,
         entropy,
@@ -170,10 +172,15 @@ async fn app(
     })
 }
 
+/// The access rules of every service: whoever grants scopes must know also those of the others.
+fn rules() -> Result<Rules, StartError> {
+    Rules::from_descriptors(DESCRIPTORS)
+        .map_err(|error| StartError::new("access rules", error.to_string()))
+}
+
 fn server(config: &Config, app: &Arc<App>, entropy: SharedEntropy) -> Result<Server, StartError> {
     let limits = config.limits.limits(service::LOGIN_PATHS)?;
-    let rules = Rules::from_descriptors(DESCRIPTORS)
-        .map_err(|error| StartError::new("access rules", error.to_string()))?
+    let rules = rules()?
         .serving(service::SERVICES)
         .allow_public(&Server::public_services(true, config.reflection));
     let guard = Guard::new(app.verifier.clone(), rules);

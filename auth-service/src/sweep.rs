@@ -23,8 +23,8 @@ pub(crate) async fn run(app: Arc<App>) {
     }
 }
 
-/// Deletes old sessions with their refresh tokens, counters of attempts that are forgotten, and answers that are past
-/// their time.
+/// Deletes old sessions with their refresh tokens, counters of attempts that are forgotten, secrets that were replaced,
+/// and answers that are past their time.
 async fn sweep(app: &App) -> Result<(), Fault> {
     let before = app
         .now()
@@ -36,6 +36,7 @@ async fn sweep(app: &App) -> Result<(), Fault> {
     while store::throttle::purge(&app.db, app.now()).await? > 0 {
         tokio::task::yield_now().await;
     }
+    store::service_account_secrets::purge(&app.db, app.now()).await?;
     app.idempotency.purge(&app.db).await?;
     Ok(())
 }

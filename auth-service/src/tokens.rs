@@ -96,7 +96,7 @@ impl Mint {
             role: None,
             session: None,
             generation: None,
-            actor: None,
+            actors: Vec::new(),
         });
         AccessToken {
             text: self.ring.current().signer().sign(&claims).into(),

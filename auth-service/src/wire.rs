@@ -1,5 +1,7 @@
 //! Between the contract's messages and the domain's types.
 
+mod service_account;
+
 use millgate_contract::auth::v1 as pb;
 use millgate_platform::{Etag, FieldFault};
 use prost_types::Timestamp;
@@ -7,6 +9,8 @@ use prost_types::Timestamp;
 use crate::actions::Issued;
 use crate::domain::{Email, ExternalId, Micros, Names, Role, User, UserState, Username};
 use secrecy::ExposeSecret;
+
+pub(crate) use service_account::{disabled, duration, service_account};
 
 /// Takes the `request_id` out of a request: what remains is compared when the id comes again.
 pub(crate) fn without_id<T>(mut request: T, id: impl Fn(&mut T) -> &mut String) -> (String, T) {

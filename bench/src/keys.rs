@@ -76,7 +76,7 @@ impl Keys {
             role: Some("user".to_owned()),
             session: Some(SystemEntropy.uuid_v4().to_string()),
             generation: Some(0),
-            actor: None,
+            actors: Vec::new(),
         })
     }
 

@@ -90,10 +90,11 @@ impl Caller {
         self.0.claims.expires_at
     }
 
-    /// Who acts on the subject's behalf, where somebody does.
+    /// Who acts on the subject's behalf, where somebody does. All of them, where one acts through
+    /// another: [`Claims::actors`].
     #[must_use]
     pub fn actor(&self) -> Option<&str> {
-        self.0.claims.actor.as_deref()
+        self.0.claims.actors.first().map(String::as_str)
     }
 
     /// The person's id; a service has none.

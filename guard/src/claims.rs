@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::json::{self, Flaw};
+use crate::json::{self, Flaw, Reader};
 use crate::scopes::Scopes;
 
 /// The claims of an access token (RFC 7519, RFC 9068, RFC 8693). Times are seconds since the Unix
@@ -35,9 +35,13 @@ pub struct Claims {
     pub session: Option<String>,
     /// `gen`: the generation of a person's tokens; a revocation raises it.
     pub generation: Option<i64>,
-    /// `act.sub`: who acts on the subject's behalf (RFC 8693 section 4.1).
-    pub actor: Option<String>,
+    /// `act`: who acts on the subject's behalf, and behind them who acted before (RFC 8693 section
+    /// 4.1); empty where the subject acts alone.
+    pub actors: Vec<String>,
 }
+
+/// How many may stand in a token's `act`, one acting through the other.
+pub const MOST_ACTORS: usize = 3;
 
 /// Which kind of principal the claims describe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +60,8 @@ impl Claims {
         let (mut issuer, mut audience, mut subject, mut token_id) = (None, None, None, None);
         let (mut issued_at, mut expires_at) = (None, None);
         let (mut not_before, mut auth_time, mut generation) = (None, None, None);
-        let (mut scope, mut role, mut session, mut actor) = (None, None, None, None);
-        let mut amr = Vec::new();
+        let (mut scope, mut role, mut session) = (None, None, None);
+        let (mut amr, mut actors) = (Vec::new(), Vec::new());
         json::read_object(payload, |value, name| {
             match name {
                 "iss" => issuer = Some(value.string()?),
@@ -79,17 +83,8 @@ impl Claims {
                     amr.push(element.string()?.into_owned());
                     Ok(())
                 })?,
-                "act" => value.object(|member, name| {
-                    match name {
-                        "sub" => actor = Some(member.string()?.into_owned()),
-                        _ => member.skip_value()?,
-                    }
-                    Ok(())
-                })?,
+                "act" => actors = read_actors(value)?,
                 _ => value.skip_value()?,
-            }
-            if name == "act" && actor.is_none() {
-                return Err("act has no sub");
             }
             Ok(())
         })?;
@@ -107,7 +102,7 @@ impl Claims {
             role: role.map(Into::into),
             session: session.map(Into::into),
             generation,
-            actor,
+            actors,
         })
     }
 
@@ -116,7 +111,7 @@ impl Claims {
         if self.token_id.is_empty() {
             return Err("jti is empty");
         }
-        if self.actor.as_deref() == Some("") {
+        if self.actors.iter().any(String::is_empty) {
             return Err("act.sub is empty");
         }
         match (&self.role, &self.session, self.generation) {
@@ -157,12 +152,37 @@ impl Claims {
         put("role", self.role.as_ref().map(|role| json!(role)));
         put("sid", self.session.as_ref().map(|session| json!(session)));
         put("gen", self.generation.map(Value::from));
-        put(
-            "act",
-            self.actor.as_ref().map(|actor| json!({ "sub": actor })),
-        );
+        let act = self
+            .actors
+            .iter()
+            .rfold(None, |before: Option<Value>, actor| {
+                Some(match before {
+                    Some(before) => json!({ "sub": actor, "act": before }),
+                    None => json!({ "sub": actor }),
+                })
+            });
+        put("act", act);
         Value::Object(members).to_string()
     }
+}
+
+/// The `sub` of an `act` and of those nested in it, the one who acts now first.
+fn read_actors(act: &mut Reader<'_>) -> Result<Vec<String>, Flaw> {
+    let (mut actor, mut before) = (None, Vec::new());
+    act.object(|member, name| {
+        match name {
+            "sub" => actor = Some(member.string()?.into_owned()),
+            // The reader's own limit on nesting ends this.
+            "act" => before = read_actors(member)?,
+            _ => member.skip_value()?,
+        }
+        Ok(())
+    })?;
+    before.insert(0, actor.ok_or("act has no sub")?);
+    if before.len() > MOST_ACTORS {
+        return Err("too many act for each other");
+    }
+    Ok(before)
 }
 
 /// A person's id: positive, in the one decimal spelling.
@@ -280,6 +300,16 @@ mod tests {
             (r#""jti":"j""#, r#""jti":"j","act":"x""#),
             (r#""jti":"j""#, r#""jti":"j","act":{}"#),
             (r#""jti":"j""#, r#""jti":"j","act":{"sub":""}"#),
+            (r#""jti":"j""#, r#""jti":"j","act":{"sub":"a","act":{}}"#),
+            (
+                r#""jti":"j""#,
+                r#""jti":"j","act":{"sub":"a","act":{"sub":""}}"#,
+            ),
+            (r#""jti":"j""#, r#""jti":"j","act":{"sub":"a","act":"b"}"#),
+            (
+                r#""jti":"j""#,
+                r#""jti":"j","act":{"sub":"a","act":{"sub":"b","act":{"sub":"c","act":{"sub":"d"}}}}"#,
+            ),
             (r#""role":"user""#, r#""role":"""#),
             (r#""role":"user""#, r#""role":["admin"]"#),
             (r#""role":"user""#, r#""role":null"#),
@@ -297,10 +327,10 @@ mod tests {
         let payload = with(
             PERSON,
             r#""gen":0"#,
-            r#""gen":0,"x":{"y":[1.5,{}]},"act":{"z":1,"sub":"f"}"#,
+            r#""gen":0,"x":{"y":[1.5,{}]},"act":{"z":1,"act":{"sub":"e"},"sub":"f"}"#,
         );
         let claims = Claims::read(payload.as_bytes()).unwrap();
-        assert_eq!(claims.actor.as_deref(), Some("f"));
+        assert_eq!(claims.actors, ["f", "e"]);
     }
 
     #[test]
@@ -319,8 +349,14 @@ mod tests {
             role: Some("ä".to_owned()),
             session: Some("s".to_owned()),
             generation: Some(5),
-            actor: Some("factory".to_owned()),
+            actors: Vec::new(),
         };
-        assert_eq!(Claims::read(claims.to_json().as_bytes()), Ok(claims));
+        for actors in [&[][..], &["factory"], &["c", "b", "a"]] {
+            let claims = Claims {
+                actors: actors.iter().map(|&actor| actor.to_owned()).collect(),
+                ..claims.clone()
+            };
+            assert_eq!(Claims::read(claims.to_json().as_bytes()), Ok(claims));
+        }
     }
 }

@@ -41,7 +41,7 @@ pub use admitted::{Admitted, Anyone};
 pub use ambient::{Clock, Entropy, SharedClock, SharedEntropy, SystemClock, SystemEntropy};
 pub use bearer::bearer_token;
 pub use caller::{Caller, Principal};
-pub use claims::Claims;
+pub use claims::{Claims, MOST_ACTORS};
 pub use client::{IssuedToken, TokenSource};
 pub use guard::Guard;
 pub use interceptor::GuardInterceptor;

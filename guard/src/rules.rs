@@ -185,6 +185,16 @@ impl Rules {
         sorted.into_iter()
     }
 
+    /// Every scope that some rule asks for, sorted: what a token can be restricted to.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        let scopes: BTreeSet<&str> = self
+            .ruled
+            .values()
+            .filter_map(|rule| rule.scope.as_deref())
+            .collect();
+        scopes.into_iter()
+    }
+
     /// The paths that are served without a rule, sorted: calling them is POLICY_MISSING.
     pub fn unruled(&self) -> impl Iterator<Item = &str> {
         self.unruled.iter().map(String::as_str)

@@ -154,6 +154,8 @@ reasons! {
         UserIdTaken = "USER_ID_TAKEN",
         /// The same client has made an account with this external id before.
         ExternalIdTaken = "EXTERNAL_ID_TAKEN",
+        /// Another service account has or had this client id.
+        ClientIdTaken = "CLIENT_ID_TAKEN",
         /// The `request_id` was used before for something else.
         RequestIdReused = "REQUEST_ID_REUSED",
     }

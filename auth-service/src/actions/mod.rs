@@ -8,6 +8,7 @@ pub(crate) mod logout;
 pub(crate) mod password;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod service_accounts;
 pub(crate) mod service_token;
 pub(crate) mod suspension;
 

@@ -17,7 +17,8 @@ use crate::tokens::AccessToken;
 /// for an id that no account can have.
 ///
 /// # Errors
-/// CREDENTIALS_INVALID, or RATE_LIMITED after many wrong secrets from the same address; SCOPE_DENIED for a scope that the account does not have.
+/// CREDENTIALS_INVALID, or RATE_LIMITED after many wrong secrets from the same address; SCOPE_DENIED for a scope that
+/// the account does not have.
 pub(crate) async fn issue(
     app: &App,
     client: Option<&ClientId>,
@@ -26,8 +27,19 @@ pub(crate) async fn issue(
     origin: &Origin,
 ) -> Result<(AccessToken, Scopes), Fault> {
     let id = client.map_or("", ClientId::as_str);
-    let found = store::service_accounts::by_id(&app.db, id).await?;
-    let proven = ServiceAccount::proves(found.as_ref(), secret, &app.client_key);
+    if secret.is_broken() {
+        // No account has it, whatever the client is called: neither the account nor the throttle is asked.
+        let event = Event {
+            what: "service_token",
+            cause: "broken_secret",
+            ..Event::default()
+        };
+        event.refused(app, origin);
+        return Err(credentials_invalid());
+    }
+    let now = app.now();
+    let found = store::service_accounts::by_id(&app.db, id, now).await?;
+    let proof = ServiceAccount::proven_by(found.as_ref(), secret, &app.client_key);
     // An id that no account has may be anything that somebody typed.
     let known = found.as_ref().map(|account| account.client_id.clone());
     let event = |cause| Event {
@@ -36,7 +48,7 @@ pub(crate) async fn issue(
         client_id: known.as_deref().unwrap_or_default(),
         ..Event::default()
     };
-    let Some(account) = found.filter(|_| proven) else {
+    let (Some(account), Some(proof)) = (&found, proof) else {
         event("credentials").refused(app, origin);
         attempt::service_failed(app, origin.network).await?;
         return Err(credentials_invalid());
@@ -44,9 +56,9 @@ pub(crate) async fn issue(
     let scopes = account
         .grant(asked)
         .inspect_err(|_| event("scope").refused(app, origin))?;
-    let now = app.now();
-    if account.use_is_news(now) {
-        store::service_accounts::mark_used(&app.db, &account.client_id, now).await?;
+    if proof.use_is_news(now) {
+        store::service_account_secrets::mark_used(&app.db, &account.client_id, proof.id, now)
+            .await?;
     }
     event("").noted(app, origin);
     Ok((app.mint.service(&account.client_id, &scopes), scopes))

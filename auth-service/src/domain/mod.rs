@@ -4,7 +4,9 @@ pub(crate) mod audit;
 mod device_label;
 mod email;
 mod external_id;
+mod known_scopes;
 mod letters;
+mod machine_secret;
 mod password;
 mod refresh;
 mod rights;
@@ -15,19 +17,26 @@ pub(crate) mod throttle;
 mod time;
 mod user;
 mod username;
+mod words;
 
 pub(crate) use device_label::DeviceLabel;
 pub(crate) use email::Email;
 pub(crate) use external_id::ExternalId;
+pub(crate) use known_scopes::KnownScopes;
+pub(crate) use machine_secret::{MachineSecret, SecretKind};
 pub(crate) use password::{NewPassword, Password};
 pub(crate) use refresh::{Presented, RefreshToken, Verdict};
 pub(crate) use rights::{Viewer, not_found};
 pub(crate) use role::Role;
-pub(crate) use service_account::{ClientId, ClientSecret, ServiceAccount};
+pub(crate) use service_account::{
+    ClientId, ClientSecret, LiveSecret, NewServiceAccount, Overlap, ServiceAccount,
+    ServiceAccountChange, service_account_not_found,
+};
 pub(crate) use session::{EndReason, Session, SessionLimits};
 pub(crate) use time::{Micros, micros, seconds};
 pub(crate) use user::{NameChange, Names, NewUser, User, UserState};
 pub(crate) use username::Username;
+pub(crate) use words::words;
 
 #[cfg(test)]
 pub(crate) use user::tests;

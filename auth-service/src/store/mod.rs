@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 pub(crate) mod refresh_tokens;
 pub(crate) mod secrets_check;
+pub(crate) mod service_account_secrets;
 pub(crate) mod service_accounts;
 pub(crate) mod sessions;
 pub(crate) mod standing;
@@ -11,6 +12,8 @@ pub(crate) mod throttle;
 pub(crate) mod user_list;
 pub(crate) mod users;
 
+#[cfg(test)]
+mod machine_tests;
 #[cfg(test)]
 mod tests;
 

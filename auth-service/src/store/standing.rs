@@ -52,13 +52,22 @@ pub(crate) async fn person(
         .await)?)
 }
 
-const SERVICE: &str = "SELECT disabled FROM service_accounts WHERE client_id = $1";
+const SERVICE: &str = "\
+    SELECT client_id FROM service_accounts
+    WHERE client_id = $1 AND NOT disabled AND delete_time IS NULL
+    AND (tokens_ended_time IS NULL OR tokens_ended_time < $2)";
 
-/// Whether the service account behind a token is in use.
-pub(crate) async fn service_is_enabled(db: &Database, client_id: &str) -> Result<bool, Fault> {
-    let disabled: Option<bool> = on!(db, |c| sqlx::query_scalar(SERVICE)
+/// Whether the service account behind a token is in use and has not ended the tokens of `issued`, the beginning of the
+/// second that the token was issued in: a token of the very second in which the account was disabled is refused.
+pub(crate) async fn service_stands(
+    db: &Database,
+    client_id: &str,
+    issued: Micros,
+) -> Result<bool, Fault> {
+    let found: Option<String> = on!(db, |c| sqlx::query_scalar(SERVICE)
         .bind(client_id)
+        .bind(issued)
         .fetch_optional(c)
         .await)?;
-    Ok(disabled == Some(false))
+    Ok(found.is_some())
 }

@@ -1,14 +1,10 @@
 //! One suite for both databases: what each statement promises.
 
-use millgate_guard::Scopes;
 use millgate_platform::testing::both_databases;
 use millgate_platform::{Database, Fault, Reason, SystemEntropy, Tx};
 
 use super::throttle::Counted;
-use super::{
-    MIGRATIONS, refresh_tokens, secrets_check, service_accounts, sessions, standing, throttle,
-    users,
-};
+use super::{MIGRATIONS, refresh_tokens, secrets_check, sessions, standing, throttle, users};
 use crate::domain::throttle::delay;
 use crate::domain::{
     Email, EndReason, ExternalId, NameChange, Names, NewUser, RefreshToken, Role, Session, User,
@@ -421,51 +417,6 @@ async fn the_first_administrator_takes_nobodys_name() {
         );
         tx.commit().await.expect("committed");
         assert!(!users::has_an_admin(&db).await.expect("read"));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_service_account_is_made_once_and_never_overwritten() {
-    both_databases(&MIGRATIONS, |db| async move {
-        let scopes = Scopes::parse("users.read").expect("a scope");
-        let insert = async |hash: &[u8]| {
-            let mut tx = db.begin().await.expect("begun");
-            let made =
-                service_accounts::insert_if_absent(&mut tx, "shop", hash, &scopes, 1).await?;
-            tx.commit().await?;
-            Ok::<_, Fault>(made)
-        };
-        assert!(insert(b"first").await.expect("tried"));
-        assert!(!insert(b"second").await.expect("tried"));
-        service_accounts::mark_used(&db, "shop", 77)
-            .await
-            .expect("marked");
-        let found = service_accounts::by_id(&db, "shop")
-            .await
-            .expect("read")
-            .expect("there");
-        assert_eq!(
-            (found.secret_hash.as_slice(), found.last_used_time),
-            (b"first".as_slice(), Some(77))
-        );
-        assert_eq!((found.scopes, found.disabled), (scopes.clone(), false));
-        assert!(
-            service_accounts::by_id(&db, "nobody")
-                .await
-                .expect("read")
-                .is_none()
-        );
-        assert!(
-            standing::service_is_enabled(&db, "shop")
-                .await
-                .expect("read")
-        );
-        assert!(
-            !standing::service_is_enabled(&db, "nobody")
-                .await
-                .expect("read")
-        );
     })
     .await;
 }

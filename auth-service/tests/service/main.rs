@@ -14,6 +14,7 @@ mod tests {
     mod lists;
     mod login;
     mod logout;
+    mod machines;
     mod password;
     mod refresh;
     mod register;

@@ -343,3 +343,27 @@ fn the_rules_of_our_own_contract_are_sound() {
     assert!(rules.iter().filter(|(path, _)| ours(path)).count() > 0);
     assert_eq!(rules.unruled().find(|path| ours(path)), None);
 }
+
+#[test]
+fn the_scopes_are_those_that_some_rule_asks_for() {
+    let scoped = |scope: &str| AccessRule {
+        scope: scope.to_owned(),
+        ..token()
+    };
+    let rules = Rules::from_descriptors(&set(vec![
+        (
+            "Desk",
+            vec![ruled("A", &scoped("b")), ruled("B", &public())],
+        ),
+        (
+            "Door",
+            vec![
+                ruled("A", &scoped("a")),
+                ruled("B", &scoped("b")),
+                ruled("C", &token()),
+            ],
+        ),
+    ]))
+    .unwrap();
+    assert_eq!(rules.scopes().collect::<Vec<_>>(), ["a", "b"]);
+}

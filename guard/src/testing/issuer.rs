@@ -147,7 +147,7 @@ impl Issuer {
                 role: None,
                 session: None,
                 generation: None,
-                actor: None,
+                actors: Vec::new(),
             },
         }
     }
@@ -194,9 +194,9 @@ impl Draft<'_> {
         self
     }
 
-    /// Lets somebody act on the subject's behalf.
+    /// Lets somebody act on the subject's behalf, through whoever did before.
     pub fn acting(mut self, actor: &str) -> Self {
-        self.claims.actor = Some(actor.to_owned());
+        self.claims.actors.insert(0, actor.to_owned());
         self
     }
 

@@ -381,3 +381,16 @@ fn an_unknown_role_is_verified_and_grants_nothing_by_itself() {
     let desk = desk();
     assert_eq!(desk.fault(&desk.issuer.user(7, "emperor")), None);
 }
+
+#[test]
+fn a_token_that_is_refused_for_its_time_can_still_be_read_and_a_forged_one_cannot() {
+    let desk = desk();
+    let expired = desk.admin().expired();
+    assert_eq!(desk.fault(&expired), Some(TokenFault::Expired));
+    let read = desk.verifier.read_signed(&expired.token());
+    assert_eq!(read.as_ref(), Ok(expired.claims()));
+    for defect in Defect::ALL {
+        let forged = desk.admin().expired().defect(defect).token();
+        assert!(desk.verifier.read_signed(&forged).is_err(), "{defect:?}");
+    }
+}

@@ -7,6 +7,7 @@ use auth_service::{Ambient, Config, MIGRATIONS, prepare};
 use clap::Parser;
 use millgate_contract::auth::v1 as pb;
 use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
+use millgate_contract::auth::v1::service_account_service_client::ServiceAccountServiceClient;
 use millgate_contract::auth::v1::user_service_client::UserServiceClient;
 use millgate_guard::testing::{Issuer, ManualClock};
 use millgate_guard::{FilePermissions, KeyRing, SharedRing};
@@ -95,6 +96,7 @@ pub(crate) struct House {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) auth: AuthServiceClient<Channel>,
     pub(crate) users: UserServiceClient<Channel>,
+    pub(crate) service_accounts: ServiceAccountServiceClient<Channel>,
     /// For a look behind the server's back.
     pub(crate) db: Database,
     /// Signs with the server's own key, as a thief of it could.
@@ -162,7 +164,8 @@ impl House {
         let ring = KeyRing::load(&keys, FilePermissions::default()).expect("the keys");
         Self {
             auth: AuthServiceClient::new(channel.clone()),
-            users: UserServiceClient::new(channel),
+            users: UserServiceClient::new(channel.clone()),
+            service_accounts: ServiceAccountServiceClient::new(channel),
             db,
             issuer: Issuer::over(SharedRing::new(ring), clock.clone()),
             place,

@@ -1,0 +1,216 @@
+//! What the statements about machines promise, on both databases.
+
+use millgate_guard::Scopes;
+use millgate_platform::testing::both_databases;
+use millgate_platform::{Database, Fault, Reason};
+
+use super::{MIGRATIONS, service_account_secrets, service_accounts, standing};
+use crate::domain::{ClientId, NewServiceAccount, ServiceAccount, ServiceAccountChange};
+
+fn new(client_id: &str) -> NewServiceAccount {
+    NewServiceAccount {
+        client_id: ClientId::parse(client_id).expect("an id"),
+        description: "for a test".into(),
+        scopes: Scopes::parse("users.read").expect("a scope"),
+    }
+}
+
+async fn make(db: &Database, client_id: &str, secret: &[u8], now: i64) -> Result<(), Fault> {
+    let mut tx = db.begin().await.expect("begun");
+    service_accounts::insert(&mut tx, &new(client_id), now).await?;
+    service_account_secrets::replace(&mut tx, client_id, secret, None, now).await?;
+    tx.commit().await
+}
+
+async fn account(db: &Database, client_id: &str, now: i64) -> Option<ServiceAccount> {
+    service_accounts::by_id(db, client_id, now)
+        .await
+        .expect("read")
+}
+
+/// The hashes of the secrets that work.
+async fn live(db: &Database, now: i64) -> Vec<Vec<u8>> {
+    let secrets = account(db, "shop", now).await.expect("there").secrets;
+    secrets.into_iter().map(|secret| secret.hash).collect()
+}
+
+async fn rotate(db: &Database, secret: &[u8], end: Option<i64>, now: i64) {
+    let mut tx = db.begin().await.expect("begun");
+    service_accounts::lock(&mut tx, "shop", now)
+        .await
+        .expect("read")
+        .expect("there");
+    service_account_secrets::replace(&mut tx, "shop", secret, end, now)
+        .await
+        .expect("replaced");
+    tx.commit().await.expect("committed");
+}
+
+async fn stands(db: &Database, client_id: &str, issued: i64) -> bool {
+    standing::service_stands(db, client_id, issued)
+        .await
+        .expect("read")
+}
+
+#[tokio::test]
+async fn a_service_account_is_made_once_and_remembers_its_use() {
+    both_databases(&MIGRATIONS, |db| async move {
+        make(&db, "shop", b"first", 1).await.expect("made");
+        let taken = make(&db, "shop", b"second", 2).await.expect_err("taken");
+        assert_eq!(taken.reason(), Reason::ClientIdTaken);
+        let found = account(&db, "shop", 2).await.expect("there");
+        assert_eq!(live(&db, 2).await, [b"first"]);
+        assert_eq!((found.revision, found.last_used_time), (1, None));
+        service_account_secrets::mark_used(&db, "shop", found.secrets[0].id, 77)
+            .await
+            .expect("marked");
+        let found = account(&db, "shop", 2).await.expect("there");
+        assert_eq!(
+            (found.last_used_time, found.secrets[0].last_used_time),
+            (Some(77), Some(77))
+        );
+        assert!(account(&db, "nobody", 2).await.is_none());
+        assert!(!stands(&db, "nobody", 2).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_secrets_work_at_most_and_the_older_one_until_its_end() {
+    both_databases(&MIGRATIONS, |db| async move {
+        make(&db, "shop", b"one", 1).await.expect("made");
+        rotate(&db, b"two", Some(100), 10).await;
+        assert_eq!(live(&db, 99).await, [b"one", b"two"]);
+        assert_eq!(live(&db, 100).await, [b"two"]);
+        rotate(&db, b"three", Some(200), 20).await;
+        assert_eq!(
+            live(&db, 20).await,
+            [&b"two"[..], b"three"],
+            "the oldest has ended"
+        );
+        rotate(&db, b"four", None, 30).await;
+        assert_eq!(
+            live(&db, 30).await,
+            [b"four"],
+            "without an overlap the old ones end"
+        );
+        // A secret that was ended may come back: the configuration may name it again.
+        rotate(&db, b"three", Some(200), 40).await;
+        rotate(&db, b"four", Some(200), 50).await;
+        assert_eq!(live(&db, 50).await, [&b"three"[..], b"four"]);
+        service_account_secrets::purge(&db, 199)
+            .await
+            .expect("purged");
+        assert_eq!(live(&db, 199).await.len(), 2);
+        service_account_secrets::purge(&db, 200)
+            .await
+            .expect("purged");
+        assert_eq!(live(&db, 0).await, [b"four"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_disabled_account_ends_its_tokens_and_being_enabled_brings_none_back() {
+    both_databases(&MIGRATIONS, |db| async move {
+        make(&db, "shop", b"one", 1).await.expect("made");
+        assert!(stands(&db, "shop", 0).await);
+        let mut tx = db.begin().await.expect("begun");
+        service_accounts::disable(&mut tx, "shop", 5_500_000)
+            .await
+            .expect("disabled");
+        tx.commit().await.expect("committed");
+        assert!(!stands(&db, "shop", 9_000_000).await);
+        let mut tx = db.begin().await.expect("begun");
+        service_accounts::enable(&mut tx, "shop", 6_000_000)
+            .await
+            .expect("enabled");
+        tx.commit().await.expect("committed");
+        assert!(
+            !stands(&db, "shop", 5_000_000).await,
+            "the second of the disabling"
+        );
+        assert!(stands(&db, "shop", 6_000_000).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deleted_account_is_gone_but_for_its_name() {
+    both_databases(&MIGRATIONS, |db| async move {
+        make(&db, "shop", b"one", 1).await.expect("made");
+        let mut tx = db.begin().await.expect("begun");
+        service_accounts::delete(&mut tx, "shop", 5)
+            .await
+            .expect("deleted");
+        assert!(
+            service_accounts::lock(&mut tx, "shop", 5)
+                .await
+                .expect("read")
+                .is_none()
+        );
+        tx.commit().await.expect("committed");
+        assert!(account(&db, "shop", 5).await.is_none());
+        assert!(!stands(&db, "shop", 9_000_000).await);
+        let again = make(&db, "shop", b"two", 6).await.expect_err("taken");
+        assert_eq!(again.reason(), Reason::ClientIdTaken);
+        let mut tx = db.begin().await.expect("begun");
+        let made = service_accounts::insert_configured(&mut tx, &new("shop"), b"three", 7).await;
+        assert!(!made.expect("tried"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_update_changes_what_it_names() {
+    both_databases(&MIGRATIONS, |db| async move {
+        make(&db, "shop", b"one", 1).await.expect("made");
+        let mut tx = db.begin().await.expect("begun");
+        let only_scopes = ServiceAccountChange {
+            scopes: Scopes::parse("users.write").ok(),
+            ..Default::default()
+        };
+        let changed = service_accounts::update(&mut tx, "shop", &only_scopes, 9)
+            .await
+            .expect("changed");
+        assert_eq!(
+            (
+                changed.description.as_str(),
+                changed.scopes.to_string().as_str()
+            ),
+            ("for a test", "users.write")
+        );
+        assert_eq!(
+            (changed.revision, changed.update_time, changed.create_time),
+            (2, 9, 1)
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_secret_that_the_configuration_names_is_remembered() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let mut tx = db.begin().await.expect("begun");
+        let made = service_accounts::insert_configured(&mut tx, &new("shop"), b"one", 1).await;
+        assert!(made.expect("made"));
+        for (hash, changed) in [
+            (b"one", false),
+            (b"two", true),
+            (b"two", false),
+            (b"one", true),
+        ] {
+            let told = service_accounts::configure(&mut tx, "shop", hash).await;
+            assert_eq!(told.expect("remembered"), changed);
+        }
+        tx.commit().await.expect("committed");
+        make(&db, "other", b"one", 1).await.expect("made");
+        let mut tx = db.begin().await.expect("begun");
+        assert!(
+            service_accounts::configure(&mut tx, "other", b"one")
+                .await
+                .expect("remembered")
+        );
+    })
+    .await;
+}
