@@ -19,6 +19,7 @@ mod sweep;
 mod tokens;
 mod wire;
 
+pub use audit::verify::{Finding, FindingKind, Progress, Verification};
 pub use config::{AdminPassword, Config, DatabaseUrl, FactorySecret, Registration};
 pub use millgate_platform::Ambient;
 pub use start::{Prepared, prepare};

@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod attempt;
+pub(crate) mod audit_log;
 pub(crate) mod introspect;
 pub(crate) mod login;
 pub(crate) mod logout;

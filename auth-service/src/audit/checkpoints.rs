@@ -16,7 +16,7 @@ use crate::domain::audit::{Checkpoint, Head, Mac};
 /// The setting that names the file.
 pub(crate) const SETTING: &str = "AUTH_AUDIT_CHECKPOINTS";
 /// More than any line has: two codes in base64url and two numbers.
-const LONGEST_LINE: u64 = 256;
+pub(super) const LONGEST_LINE: u64 = 256;
 
 /// The file, open to be appended to.
 #[derive(Debug)]
@@ -44,10 +44,14 @@ impl CheckpointFile {
 
     /// Appends a checkpoint if it is newer than the last line.
     pub(crate) fn keep(&self, checkpoint: &Checkpoint) -> io::Result<()> {
-        if self.last()?.is_none_or(|last| last < checkpoint.head.seq) {
-            self.append(checkpoint)?;
-        }
-        Ok(())
+        // Replicas of one machine may share the file: its lines must not get out of order.
+        self.lock().lock()?;
+        let kept = self.last().and_then(|last| match last {
+            Some(last) if last >= checkpoint.head.seq => Ok(()),
+            _ => self.append(checkpoint),
+        });
+        self.lock().unlock()?;
+        kept
     }
 
     /// The number of the last row that a good last line vouches for.
@@ -100,7 +104,7 @@ fn text(checkpoint: &Checkpoint) -> String {
     format!("{seq} {time} {mac} {signature}\n")
 }
 
-fn parse(line: &str) -> Option<Checkpoint> {
+pub(super) fn parse(line: &str) -> Option<Checkpoint> {
     let mac = |text: &str| -> Option<Mac> { URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok() };
     let words: Vec<&str> = line.split(' ').collect();
     let [seq, time, code, signature] = words[..] else {

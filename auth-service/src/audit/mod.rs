@@ -6,16 +6,22 @@
 //! [`Event::noted`]) waits in memory for less than a second, and a flood of it is summed up ([`summary`]). The
 //! [`sealer`] moves all of them into the chain, and tells each to the log target `millgate.audit` then.
 
-mod checkpoints;
+pub(crate) mod checkpoints;
+mod lines;
 pub(crate) mod sealer;
 mod summary;
+pub(crate) mod verify;
 
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millgate_platform::{Fault, Metrics, ServiceSecrets, StartError, Tx};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::domain::Micros;
@@ -43,8 +49,12 @@ pub(crate) struct Event<'a> {
     pub(crate) session: &'a str,
 }
 
-const DONE: &str = "done";
-const REFUSED: &str = "refused";
+/// The outcome of what was done.
+pub(crate) const DONE: &str = "done";
+/// The outcome of what was refused.
+pub(crate) const REFUSED: &str = "refused";
+/// Verifications at once.
+const VERIFICATIONS: usize = 2;
 
 impl Event<'_> {
     /// Writes that it was done, in the transaction of the change.
@@ -114,9 +124,13 @@ impl Event<'_> {
 /// What the service keeps for its audit log.
 pub(crate) struct Audit {
     /// The keys of the chain.
-    pub(crate) chain: Chain,
+    pub(crate) chain: Arc<Chain>,
     /// The checkpoints outside the database.
     pub(crate) file: CheckpointFile,
+    /// Where they are.
+    pub(crate) path: PathBuf,
+    /// Lets a few verifications through at once: each reads the whole log.
+    pub(crate) verifications: Arc<Semaphore>,
     summary: Mutex<Summary>,
     pending: Gauge,
     failures: Counter,
@@ -128,9 +142,11 @@ impl Audit {
     /// # Errors
     /// When it cannot be opened or made.
     pub(crate) fn open(secrets: &ServiceSecrets, checkpoints: &Path) -> Result<Self, StartError> {
-        let chain = Chain::new(secrets);
+        let chain = Arc::new(Chain::new(secrets));
         Ok(Self {
             file: CheckpointFile::open(checkpoints)?,
+            path: checkpoints.to_owned(),
+            verifications: Arc::new(Semaphore::new(VERIFICATIONS)),
             summary: Mutex::new(Summary::default()),
             pending: Gauge::default(),
             failures: Counter::default(),

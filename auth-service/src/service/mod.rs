@@ -1,5 +1,6 @@
 //! The handlers: who calls and what they ask for, one action, the reply.
 
+mod audit;
 mod auth;
 mod service_accounts;
 mod sign_in;
@@ -8,6 +9,7 @@ mod users;
 use std::sync::Arc;
 
 use axum::middleware;
+use millgate_contract::auth::v1::audit_service_server::AuditServiceServer;
 use millgate_contract::auth::v1::auth_service_server::AuthServiceServer;
 use millgate_contract::auth::v1::service_account_service_server::ServiceAccountServiceServer;
 use millgate_contract::auth::v1::user_service_server::UserServiceServer;
@@ -22,6 +24,7 @@ use crate::standing::{self, GoodStanding};
 
 /// The names of the services in [`routes`].
 pub(crate) const SERVICES: &[&str] = &[
+    "millgate.auth.v1.AuditService",
     "millgate.auth.v1.AuthService",
     "millgate.auth.v1.ServiceAccountService",
     "millgate.auth.v1.UserService",
@@ -43,12 +46,15 @@ pub(crate) fn routes(app: &Arc<App>, max_message_bytes: usize) -> Routes {
         .max_decoding_message_size(max_message_bytes);
     let users = UserServiceServer::new(users::Users(app.clone()))
         .max_decoding_message_size(max_message_bytes);
+    let audit = AuditServiceServer::new(audit::Audit(app.clone()))
+        .max_decoding_message_size(max_message_bytes);
     let service_accounts =
         ServiceAccountServiceServer::new(service_accounts::ServiceAccounts(app.clone()))
             .max_decoding_message_size(max_message_bytes);
     let routes = Routes::new(auth)
         .add_service(service_accounts)
         .add_service(users)
+        .add_service(audit)
         .prepare();
     routes
         .into_axum_router()

@@ -1,6 +1,6 @@
 //! The audit log: what waits to be sealed, the chain, its head, its checkpoints.
 
-use millgate_platform::{Affected as _, Database, Fault, Tx, on, on_tx};
+use millgate_platform::{Affected as _, Cursor, Database, Fault, Page, Tx, on, on_tx};
 use sqlx::{FromRow, QueryBuilder};
 
 use crate::domain::Micros;
@@ -226,4 +226,145 @@ pub(crate) async fn last_checkpoint(db: &Database) -> Result<Option<Checkpoint>,
         .fetch_optional(c)
         .await)?;
     Ok(row.map(checkpoint))
+}
+
+const CHAIN: &str = concat!(
+    "SELECT seq AS number, ",
+    columns!(),
+    ", mac FROM audit_log WHERE seq > $1 ORDER BY seq LIMIT $2"
+);
+
+/// The rows of the chain behind `after`.
+pub(crate) async fn rows(db: &Database, after: i64, limit: i64) -> Result<Vec<Sealed>, Fault> {
+    let rows: Vec<Row> = on!(db, |c| sqlx::query_as(CHAIN)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(c)
+        .await)?;
+    Ok(rows.into_iter().map(sealed).collect())
+}
+
+fn sealed(row: Row) -> Sealed {
+    let (seq, record, bytes) = row.into_parts();
+    Sealed {
+        seq,
+        record,
+        mac: mac(&bytes),
+    }
+}
+
+const CHECKPOINTS: &str = "\
+    SELECT seq, time, mac, signature FROM audit_checkpoints WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3";
+/// A log that is whole has at most one for each of the 1,000 rows that are looked at together.
+const MANY: i64 = 2_000;
+
+/// The checkpoints of the database behind `after`, up to `to`.
+pub(crate) async fn checkpoints(
+    db: &Database,
+    after: i64,
+    to: i64,
+) -> Result<Vec<Checkpoint>, Fault> {
+    let rows: Vec<CheckpointRow> = on!(db, |c| sqlx::query_as(CHECKPOINTS)
+        .bind(after)
+        .bind(to)
+        .bind(MANY)
+        .fetch_all(c)
+        .await)?;
+    Ok(rows.into_iter().map(checkpoint).collect())
+}
+
+/// Which events are wanted; what is empty or none narrows nothing.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    /// Not before this time.
+    pub(crate) from: Option<Micros>,
+    /// Before this time.
+    pub(crate) to: Option<Micros>,
+    /// This event.
+    pub(crate) event: String,
+    /// This outcome.
+    pub(crate) outcome: Option<&'static str>,
+    /// About this account.
+    pub(crate) subject: Option<i64>,
+    /// By this caller.
+    pub(crate) actor: String,
+    /// About this session.
+    pub(crate) session: String,
+    /// From this address.
+    pub(crate) address: String,
+}
+
+/// Which end of the log a list begins at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The oldest first.
+    Oldest,
+    /// The newest first.
+    Newest,
+}
+
+const SELECT: &str = concat!(
+    "SELECT seq AS number, ",
+    columns!(),
+    ", mac FROM audit_log WHERE seq"
+);
+
+/// Events of the log beyond a number, in this order.
+pub(crate) async fn matching(
+    db: &Database,
+    filter: &Filter,
+    order: Order,
+    beyond: i64,
+    limit: i64,
+) -> Result<Vec<Sealed>, Fault> {
+    let (compares, sorted) = match order {
+        Order::Oldest => (" > ", " ORDER BY seq LIMIT "),
+        Order::Newest => (" < ", " ORDER BY seq DESC LIMIT "),
+    };
+    // Put together from what was asked for: see `user_list`.
+    let rows: Vec<Row> = on!(db, |c| {
+        let mut query = QueryBuilder::new(SELECT);
+        query.push(compares).push_bind(beyond);
+        if let Some(from) = filter.from {
+            query.push(" AND time >= ").push_bind(from);
+        }
+        if let Some(to) = filter.to {
+            query.push(" AND time < ").push_bind(to);
+        }
+        if let Some(outcome) = filter.outcome {
+            query.push(" AND outcome = ").push_bind(outcome);
+        }
+        if let Some(subject) = filter.subject {
+            query.push(" AND subject = ").push_bind(subject);
+        }
+        for (column, text) in [
+            (" AND event = ", &filter.event),
+            (" AND actor = ", &filter.actor),
+            (" AND session = ", &filter.session),
+            (" AND address = ", &filter.address),
+        ] {
+            if !text.is_empty() {
+                query.push(column).push_bind(text.as_str());
+            }
+        }
+        query.push(sorted).push_bind(limit);
+        query.build_query_as().fetch_all(c).await
+    })?;
+    Ok(rows.into_iter().map(sealed).collect())
+}
+
+/// One page of events, and the token of the next one; empty on the last.
+pub(crate) async fn page(
+    db: &Database,
+    filter: &Filter,
+    order: Order,
+    page: &Page,
+) -> Result<(Vec<Sealed>, String), Fault> {
+    let beginning = match order {
+        Order::Oldest => 0,
+        Order::Newest => i64::MAX,
+    };
+    let beyond = page.after.as_ref().map_or(beginning, |cursor| cursor.id);
+    let rows = matching(db, filter, order, beyond, page.limit()).await?;
+    Ok(page.finish(rows, |row| Cursor::id(row.seq)))
 }

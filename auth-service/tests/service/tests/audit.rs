@@ -3,9 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
 use millgate_platform::{Affected as _, on, on_write};
 use sqlx::AssertSqlSafe;
+use tonic::transport::Channel;
 
 use super::harness::*;
 
@@ -285,6 +288,241 @@ async fn a_row_that_somebody_put_in_by_hand_is_sealed_as_none_of_ours() {
         let rows = house.sealed("audit", 1).await;
         assert!(rows.iter().any(|row| row.starts_with("audit refused not_ours ")));
         assert!(!rows.iter().any(|row| row.contains("forged")), "{rows:#?}");
+        house.close().await;
+    })
+    .await;
+}
+
+/// Everybody who is no administrator, and what they are told.
+#[tokio::test]
+async fn nobody_but_an_administrator_reads_the_log() {
+    on_both(async |house| {
+        let mut tokens = vec![house.factory().await];
+        for (name, role) in [
+            ("ada", pb::Role::Customer),
+            ("bob", pb::Role::User),
+            ("cem", pb::Role::Mechanic),
+        ] {
+            tokens.push(house.person(name, role).await.1.access_token);
+        }
+        let mut audit = house.audit.clone();
+        for token in tokens {
+            let list = with(&token, pb::ListAuditEventsRequest::default());
+            assert!(reason(audit.list_audit_events(list).await).ends_with("_DENIED"));
+            let export = with(&token, pb::ExportAuditEventsRequest::default());
+            let refused = audit.export_audit_events(export).await.map(|_| ());
+            assert!(reason(refused).ends_with("_DENIED"));
+            let verify = with(&token, pb::VerifyAuditLogRequest {});
+            let refused = audit.verify_audit_log(verify).await.map(|_| ());
+            assert!(reason(refused).ends_with("_DENIED"));
+        }
+        let list = audit
+            .list_audit_events(pb::ListAuditEventsRequest::default())
+            .await;
+        assert_eq!(reason(list), "TOKEN_MISSING");
+        house.close().await;
+    })
+    .await;
+}
+
+impl House {
+    async fn page(
+        &self,
+        token: &str,
+        request: pb::ListAuditEventsRequest,
+    ) -> Result<pb::ListAuditEventsResponse, tonic::Status> {
+        let request = with(token, request);
+        let page = self.audit.clone().list_audit_events(request).await?;
+        Ok(page.into_inner())
+    }
+
+    async fn exported(
+        &self,
+        token: &str,
+        request: pb::ExportAuditEventsRequest,
+    ) -> Vec<pb::AuditEvent> {
+        let request = with(token, request);
+        let events = self.audit.clone().export_audit_events(request).await;
+        let events = events.expect("begun").into_inner();
+        events.try_collect().await.expect("to the end")
+    }
+
+    async fn verified(&self, token: &str) -> (Vec<pb::AuditFinding>, pb::VerifyAuditLogResponse) {
+        let request = with(token, pb::VerifyAuditLogRequest {});
+        let steps = self.audit.clone().verify_audit_log(request).await;
+        let steps = steps.expect("begun").into_inner();
+        let steps: Vec<_> = steps.try_collect().await.expect("to the end");
+        let findings = steps
+            .iter()
+            .flat_map(|step| step.findings.clone())
+            .collect();
+        (findings, steps.last().expect("a verdict").clone())
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_read_by_page_by_filter_and_as_a_whole() {
+    on_both(async |house| {
+        let admin = house.admin().await;
+        for number in 0..6 {
+            house.register(&format!("person-{number}")).await;
+        }
+        assert!(house.try_login("person-1", "wrong password").await.is_err());
+        house.sealed("register", 6).await;
+        house.sealed("login", 2).await;
+        let mut request = pb::ListAuditEventsRequest {
+            page_size: 4,
+            event: "register".into(),
+            ..Default::default()
+        };
+        let first = house.page(&admin, request.clone()).await.expect("a page");
+        request.page_token.clone_from(&first.next_page_token);
+        let second = house.page(&admin, request.clone()).await.expect("a page");
+        let listed: Vec<_> = [first.audit_events, second.audit_events].concat();
+        assert_eq!((listed.len(), &*second.next_page_token), (6, ""));
+        assert!(
+            listed
+                .windows(2)
+                .all(|pair| pair[0].sequence > pair[1].sequence)
+        );
+        assert!(listed.iter().all(|event| event.event == "register"
+            && event.user_id > 0
+            && event.outcome() == pb::AuditOutcome::Done
+            && !event.request_id.is_empty()
+            && event.address == "127.0.0.1"));
+
+        request.event = "login".into();
+        assert_eq!(
+            reason(house.page(&admin, request.clone()).await),
+            "PAGE_TOKEN_INVALID",
+            "the token of another filter"
+        );
+        request.page_token.clear();
+        request.set_outcome(pb::AuditOutcome::Refused);
+        let refused = house
+            .page(&admin, request)
+            .await
+            .expect("a page")
+            .audit_events;
+        assert_eq!((refused.len(), &*refused[0].cause), (1, "wrong_password"));
+        assert_eq!(refused[0].user_id, listed[4].user_id, "person-1");
+
+        let all = house
+            .exported(&admin, pb::ExportAuditEventsRequest::default())
+            .await;
+        let numbers: Vec<_> = all.iter().map(|event| event.sequence).collect();
+        assert_eq!(numbers, (1..=all.len() as i64).collect::<Vec<_>>());
+        let rest = pb::ExportAuditEventsRequest {
+            after_sequence: 3,
+            ..Default::default()
+        };
+        assert_eq!(house.exported(&admin, rest).await, all[3..]);
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_bad_question_is_told_all_that_is_wrong_with_it() {
+    on_both(async |house| {
+        let admin = house.admin().await;
+        let request = pb::ListAuditEventsRequest {
+            order_by: "time".into(),
+            outcome: 9,
+            user_id: -1,
+            event: "\u{0}".into(),
+            actor: "x".repeat(201),
+            from_time: Some(prost_types::Timestamp {
+                seconds: i64::MAX,
+                nanos: 0,
+            }),
+            ..Default::default()
+        };
+        let status = house.page(&admin, request).await.expect_err("refused");
+        let expected = [
+            "order_by",
+            "from_time",
+            "event",
+            "outcome",
+            "user_id",
+            "actor",
+        ];
+        assert_eq!(fields(&status), expected);
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_log_verifies_until_somebody_touches_it() {
+    on_both(async |house| {
+        let admin = house.admin().await;
+        house.register("ada").await;
+        house.sealed("register", 1).await;
+        let (findings, verdict) = house.verified(&admin).await;
+        assert_eq!(findings, []);
+        assert_eq!(verdict.verdict(), pb::AuditVerdict::Intact);
+        assert_eq!(verdict.checked_rows, verdict.total_rows);
+        assert!(verdict.total_rows >= 4, "{verdict:?}");
+        for trigger in match house.db {
+            millgate_platform::Database::Sqlite(_) => vec!["DROP TRIGGER audit_log_keep_update"],
+            millgate_platform::Database::Postgres(_) => vec!["DROP FUNCTION audit_keep CASCADE"],
+        } {
+            house.try_sql(trigger).await.expect("dropped");
+        }
+        house
+            .try_sql("UPDATE audit_log SET subject = 1 WHERE event = 'register'")
+            .await
+            .expect("changed");
+        let at = house
+            .count("SELECT seq FROM audit_log WHERE event = 'register'")
+            .await;
+        let (findings, verdict) = house.verified(&admin).await;
+        assert_eq!(verdict.verdict(), pb::AuditVerdict::Broken);
+        assert_eq!(
+            (findings.len(), findings[0].sequence),
+            (1, at),
+            "{findings:?}"
+        );
+        assert_eq!(findings[0].kind(), pb::AuditFindingKind::Altered);
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_killed_loses_no_event_of_a_change() {
+    at_both(async |place| {
+        let mut running = super::binary::start(&place);
+        let channel = Channel::from_shared(running.endpoint.clone()).expect("an address");
+        let mut auth = AuthServiceClient::new(channel.connect().await.expect("connected"));
+        let mut made = Vec::new();
+        for number in 0..5 {
+            let request = registration(&format!("person-{number}"), PASSWORD);
+            let user = auth
+                .register(request)
+                .await
+                .expect("registered")
+                .into_inner()
+                .user;
+            made.push(user.expect("a user").id);
+        }
+        running.process.kill().expect("killed");
+        running.process.wait().expect("gone");
+        let house = House::open(place.clone(), &[]).await;
+        house.sealed("register", 5).await;
+        house.assert_one_chain().await;
+        let events = house
+            .exported(
+                &house.admin().await,
+                pb::ExportAuditEventsRequest {
+                    event: "register".into(),
+                    ..Default::default()
+                },
+            )
+            .await;
+        let told: Vec<_> = events.iter().map(|event| event.user_id).collect();
+        assert_eq!(told, made);
         house.close().await;
     })
     .await;

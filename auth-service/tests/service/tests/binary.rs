@@ -8,10 +8,10 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 use tonic::transport::Channel;
 
-struct Running {
-    process: Child,
+pub(super) struct Running {
+    pub(super) process: Child,
     log: BufReader<ChildStderr>,
-    endpoint: String,
+    pub(super) endpoint: String,
 }
 
 /// The binary on a free port.
@@ -42,7 +42,7 @@ fn terminate(process: &Child) {
 }
 
 /// Starts the binary on a free port and waits for the log line that says which.
-fn start(place: &Place) -> Running {
+pub(super) fn start(place: &Place) -> Running {
     let mut process = command(place).spawn().expect("it starts");
     let mut log = BufReader::new(process.stderr.take().expect("a log"));
     let mut line = String::new();

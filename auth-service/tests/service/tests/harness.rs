@@ -6,6 +6,7 @@ use std::sync::Arc;
 use auth_service::{Ambient, Config, MIGRATIONS, prepare};
 use clap::Parser;
 use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::audit_service_client::AuditServiceClient;
 use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
 use millgate_contract::auth::v1::service_account_service_client::ServiceAccountServiceClient;
 use millgate_contract::auth::v1::user_service_client::UserServiceClient;
@@ -97,6 +98,7 @@ pub(crate) struct House {
     pub(crate) auth: AuthServiceClient<Channel>,
     pub(crate) users: UserServiceClient<Channel>,
     pub(crate) service_accounts: ServiceAccountServiceClient<Channel>,
+    pub(crate) audit: AuditServiceClient<Channel>,
     /// For a look behind the server's back.
     pub(crate) db: Database,
     /// Signs with the server's own key, as a thief of it could.
@@ -165,7 +167,8 @@ impl House {
         Self {
             auth: AuthServiceClient::new(channel.clone()),
             users: UserServiceClient::new(channel.clone()),
-            service_accounts: ServiceAccountServiceClient::new(channel),
+            service_accounts: ServiceAccountServiceClient::new(channel.clone()),
+            audit: AuditServiceClient::new(channel),
             db,
             issuer: Issuer::over(SharedRing::new(ring), clock.clone()),
             place,
