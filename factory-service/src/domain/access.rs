@@ -10,6 +10,9 @@ use millgate_platform::{Fault, FieldFault, Reason};
 /// The roles that see and change everything.
 const STAFF: [&str; 2] = ["admin", "user"];
 
+/// The role that works on service tickets.
+const MECHANIC: &str = "mechanic";
+
 /// How much a caller sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sight {
@@ -42,6 +45,44 @@ impl Sight {
         match self {
             Self::All => None,
             Self::Own { user_id } => Some(user_id),
+        }
+    }
+}
+
+/// Which service tickets a caller sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TicketSight {
+    /// Every ticket.
+    All,
+    /// Those of the profile of this user.
+    Customer {
+        /// The user's id at the auth service.
+        user_id: i64,
+    },
+    /// Those that are assigned to the employee with this login.
+    Mechanic {
+        /// The user's id at the auth service.
+        user_id: i64,
+    },
+}
+
+impl TicketSight {
+    /// Which tickets this caller sees.
+    pub(crate) fn of(caller: &Caller) -> Self {
+        match Sight::of(caller) {
+            Sight::All => Self::All,
+            Sight::Own { user_id } if caller.has_role(MECHANIC) => Self::Mechanic { user_id },
+            Sight::Own { user_id } => Self::Customer { user_id },
+        }
+    }
+
+    /// The binds of the store's condition: the login whose profile the ticket must be of, and the login that it must be
+    /// assigned to. Both are null where every ticket is seen.
+    pub(crate) fn keys(self) -> (Option<i64>, Option<i64>) {
+        match self {
+            Self::All => (None, None),
+            Self::Customer { user_id } => (Some(user_id), None),
+            Self::Mechanic { user_id } => (None, Some(user_id)),
         }
     }
 }

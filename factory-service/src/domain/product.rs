@@ -184,6 +184,16 @@ impl Product {
         self.update_time = now;
     }
 
+    /// Takes pieces out for a ticket. Whether there are as many that no order waits for is the database's to say.
+    ///
+    /// # Errors
+    /// PRODUCT_NOT_FOUND when it is deleted.
+    pub(crate) fn take(&mut self, pieces: i64, now: i64) -> Result<(), Fault> {
+        self.touch("", now)?;
+        self.on_hand = self.on_hand.saturating_sub(pieces);
+        Ok(())
+    }
+
     fn revise(&mut self, etag: &str, now: i64) -> Result<(), Fault> {
         Etag::check(etag, self.revision)?;
         self.revision += 1;

@@ -11,7 +11,6 @@ use crate::domain::money::Money;
 use crate::domain::order::{Order, OrderState, OrderVerb};
 use crate::domain::placement::Line;
 use crate::domain::product::{Product, ProductState};
-use crate::domain::ticket::{Ticket, TicketState, TicketVerb};
 
 const MICROS: i64 = 1_000_000;
 
@@ -154,34 +153,6 @@ fn line(line: &Line) -> pb::OrderLine {
         unit_price: money(line.unit_price),
         quantity: line.quantity,
         line_total: money(line.line_total),
-    }
-}
-
-/// A ticket's state; `None` where it is not said.
-pub(super) fn ticket_state(state: i32) -> Result<Option<TicketState>, FieldFault> {
-    match pb::TicketState::try_from(state) {
-        Ok(pb::TicketState::Unspecified) => Ok(None),
-        Ok(pb::TicketState::Open) => Ok(Some(TicketState::Open)),
-        Ok(pb::TicketState::Cancelled) => Ok(Some(TicketState::Cancelled)),
-        Err(_) => Err("is not a state of a ticket".into()),
-    }
-}
-
-/// A ticket, and the verbs that the caller may use on it now.
-pub(super) fn ticket(ticket: &Ticket, verbs: &[TicketVerb]) -> pb::ServiceTicket {
-    let state = match ticket.state {
-        TicketState::Open => pb::TicketState::Open,
-        TicketState::Cancelled => pb::TicketState::Cancelled,
-    };
-    pb::ServiceTicket {
-        id: ticket.id,
-        customer_id: ticket.customer_id,
-        state: state.into(),
-        description: ticket.description.clone(),
-        next_actions: verbs.iter().map(|verb| verb.as_str().to_owned()).collect(),
-        etag: Etag::of(ticket.revision),
-        create_time: time(ticket.create_time),
-        update_time: time(ticket.update_time),
     }
 }
 

@@ -356,9 +356,11 @@ fn without_their_data(method: &str, answer: &[u8], erased: &pb::Customer) -> Opt
             let old = pb::Customer::decode(answer).ok()?;
             (old.id == erased.id).then(|| erased.encode_to_vec())
         }
-        "OpenTicket" | "CancelTicket" => {
+        "OpenTicket" | "AssignMechanic" | "StartTicket" | "AddPart" | "CloseTicket"
+        | "CancelTicket" => {
             let mut old = pb::ServiceTicket::decode(answer).ok()?;
             old.description.clear();
+            old.resolution.clear();
             (old.customer_id == erased.id).then(|| old.encode_to_vec())
         }
         _ => {

@@ -8,10 +8,10 @@ use millgate_platform::page::{Binding, Page, PageRequest};
 use millgate_platform::{Claim, Database, Fault, Idempotency, PageKey, SharedClock, Tx};
 use prost::Message;
 
-use crate::domain::access::{Actor, Sight};
+use crate::domain::access::{Actor, Sight, TicketSight};
 use crate::domain::order::Order;
 use crate::domain::production::Run;
-use crate::domain::ticket::Ticket;
+use crate::domain::ticket::{Part, Ticket};
 use crate::registration::SharedRegistrar;
 
 pub(crate) mod convert;
@@ -26,6 +26,7 @@ mod product_fields;
 mod production;
 mod production_fields;
 mod ticket;
+mod ticket_fields;
 
 pub(crate) use customer::Customers;
 pub(crate) use employee::Employees;
@@ -157,14 +158,14 @@ impl Who {
     }
 
     /// A ticket as this caller sees it.
-    fn ticket(&self, ticket: &Ticket) -> pb::ServiceTicket {
-        let verbs = ticket.state.verbs();
+    fn ticket(&self, ticket: &Ticket, parts: &[Part]) -> pb::ServiceTicket {
+        let verbs = ticket.state.verbs(TicketSight::of(&self.caller));
         let verbs = if self.reaches("tickets.write") {
             verbs.as_slice()
         } else {
             &[]
         };
-        convert::ticket(ticket, verbs)
+        ticket_fields::message_of(ticket, parts, verbs)
     }
 }
 

@@ -44,7 +44,7 @@ impl ProductionService for Production {
             return Err(product::not_found(plan.product_id).into());
         }
         if let Some(id) = plan.employee_id
-            && !employees::refer_to(&mut work.tx, id).await?
+            && employees::refer_to(&mut work.tx, id).await?.is_none()
         {
             return Err(employee::not_found(id).into());
         }

@@ -25,9 +25,8 @@ const INSERT: &str = concat!(
 const GET: &str = concat!("SELECT ", columns!(), " FROM employees WHERE id = $1");
 const SAVE: &str = "UPDATE employees SET name = $2, name_canonical = $3, position = $4, user_id = $5, revision = $6, \
      update_time = $7, delete_time = $8 WHERE id = $1";
-const RUNNING: &str =
-    "SELECT count(*) FROM production_runs WHERE employee_id = $1 AND state = 'RUNNING'";
-const REFER: &str = "SELECT id FROM employees WHERE id = $1 AND delete_time IS NULL";
+const AT_WORK: &str = "SELECT (SELECT count(*) FROM production_runs WHERE employee_id = $1 AND state = 'RUNNING') + \
+     (SELECT count(*) FROM service_tickets WHERE employee_id = $1 AND state IN ('ASSIGNED', 'IN_PROGRESS'))";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -136,19 +135,19 @@ pub(crate) async fn lock(tx: &mut Tx, id: i64) -> Result<Option<Employee>, Fault
     locked(tx, id, FOR_CHANGE).await
 }
 
-/// As [`lock`], and no run can name them until the transaction ends either.
+/// As [`lock`], and no run or ticket can name them until the transaction ends either.
 ///
 /// # Errors
-/// REFERENCED while a run of theirs is running.
+/// REFERENCED while a run of theirs is running, or they have a ticket to work on.
 pub(crate) async fn lock_to_delete(tx: &mut Tx, id: i64) -> Result<Option<Employee>, Fault> {
     let employee = locked(tx, id, FOR_END).await?;
-    let running: i64 = on_tx!(tx, |c| sqlx::query_scalar(RUNNING)
+    let at_work: i64 = on_tx!(tx, |c| sqlx::query_scalar(AT_WORK)
         .bind(id)
         .fetch_one(c)
         .await)?;
-    if running > 0 {
-        let message = format!("{running} production runs of employee {id} are running");
-        return Err(Fault::new(Reason::Referenced, message).with_metadata("runs", running));
+    if at_work > 0 {
+        let message = format!("employee {id} is at work on {at_work} production runs or tickets");
+        return Err(Fault::new(Reason::Referenced, message).with_metadata("at_work", at_work));
     }
     Ok(employee)
 }
@@ -162,17 +161,13 @@ async fn locked(tx: &mut Tx, id: i64, lock: &str) -> Result<Option<Employee>, Fa
     Ok(row.map(Employee::from))
 }
 
-/// Whether there is such an employee, not deleted; they stay so until the transaction ends.
+/// One employee, not deleted, who stays so until the transaction ends.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
-pub(crate) async fn refer_to(tx: &mut Tx, id: i64) -> Result<bool, Fault> {
-    let sql = format!("{REFER}{}", on_postgres(tx, FOR_REFERENCE));
-    let found: Option<i64> = on_tx!(tx, |c| sqlx::query_scalar(AssertSqlSafe(sql))
-        .bind(id)
-        .fetch_optional(c)
-        .await)?;
-    Ok(found.is_some())
+pub(crate) async fn refer_to(tx: &mut Tx, id: i64) -> Result<Option<Employee>, Fault> {
+    let employee = locked(tx, id, FOR_REFERENCE).await?;
+    Ok(employee.filter(|employee| employee.delete_time.is_none()))
 }
 
 /// Writes an employee who was locked in this transaction.

@@ -18,6 +18,7 @@ pub(crate) mod registration;
 pub(crate) mod remembered;
 pub(crate) mod stock;
 pub(crate) mod ticket;
+pub(crate) mod ticket_part;
 
 static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("migrations/sqlite"),

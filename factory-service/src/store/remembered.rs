@@ -6,8 +6,8 @@ use millgate_platform::{Fault, on_tx};
 /// By the primary key, some at a time: a day's answers may be many.
 const WITH_A_CUSTOMER: &str = "SELECT caller, request_id, method, response FROM idempotency_keys \
      WHERE (caller, request_id) > ($1, $2) AND response IS NOT NULL AND method IN ('CreateCustomer', \
-     'UndeleteCustomer', 'OpenTicket', 'CancelTicket', 'PlaceOrder', 'confirm', 'startProduction', 'ship', 'complete', \
-     'cancel') ORDER BY caller, request_id LIMIT $3";
+     'UndeleteCustomer', 'OpenTicket', 'AssignMechanic', 'StartTicket', 'AddPart', 'CloseTicket', 'CancelTicket', \
+     'PlaceOrder', 'confirm', 'startProduction', 'ship', 'complete', 'cancel') ORDER BY caller, request_id LIMIT $3";
 const BATCH: i64 = 500;
 const REPLACE: &str =
     "UPDATE idempotency_keys SET response = $3 WHERE caller = $1 AND request_id = $2";

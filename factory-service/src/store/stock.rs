@@ -144,3 +144,30 @@ pub(crate) async fn note_production(
         .map(drop))?;
     Ok(())
 }
+
+const PART: &str = "INSERT INTO stock_movements \
+     (product_id, delta, kind, reason, part_id, actor, session, create_time) VALUES ($1, $2, 'PART', '', $3, $4, $5, $6)";
+
+/// Notes in the ledger the pieces of a product that a ticket took.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn note_part(
+    tx: &mut Tx,
+    part_id: i64,
+    (product_id, quantity): (i64, i64),
+    actor: &Actor,
+    now: i64,
+) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(PART)
+        .bind(product_id)
+        .bind(-quantity)
+        .bind(part_id)
+        .bind(&actor.key)
+        .bind(&actor.session)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}

@@ -26,4 +26,5 @@ mod registration_crash;
 mod start;
 mod stock;
 mod tickets;
+mod tickets_at_work;
 mod world;

@@ -9,7 +9,7 @@ fn open(customer_id: i64, description: &str) -> pb::OpenTicketRequest {
     pb::OpenTicketRequest {
         customer_id,
         description: description.to_owned(),
-        request_id: String::new(),
+        ..Default::default()
     }
 }
 
@@ -55,7 +55,10 @@ async fn a_customer_opens_sees_and_cancels_only_their_own_tickets() {
             .await;
         assert_eq!(refused(answer).reason, "TICKET_NOT_FOUND");
         assert_eq!(
-            ok(world.tickets().get_ticket(world.staff(get)).await),
+            ok(world
+                .tickets()
+                .get_ticket(world.customer(ada.user_id, get))
+                .await),
             ticket
         );
 
@@ -152,7 +155,7 @@ async fn staff_name_the_customer_of_a_ticket_and_customers_do_not() {
             assert_eq!(found, expected, "{state} {customer_id}");
         }
         let bad = pb::ListTicketsRequest {
-            state: 3,
+            state: 9,
             customer_id: -1,
             ..Default::default()
         };

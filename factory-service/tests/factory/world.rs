@@ -186,6 +186,11 @@ impl World {
         with_token(message, &self.issuer.user(user_id, "customer").token())
     }
 
+    /// As the mechanic with this login.
+    pub(crate) fn mechanic<T>(&self, user_id: i64, message: T) -> Request<T> {
+        with_token(message, &self.issuer.user(user_id, "mechanic").token())
+    }
+
     pub(crate) fn service<T>(&self, scope: &str, message: T) -> Request<T> {
         with_token(message, &self.issuer.service("billing", scope).token())
     }
@@ -220,8 +225,14 @@ impl World {
 
     /// An employee.
     pub(crate) async fn employee(&self, name: &str) -> pb::Employee {
+        self.employed(name, 0).await
+    }
+
+    /// An employee with a login.
+    pub(crate) async fn employed(&self, name: &str, user_id: i64) -> pb::Employee {
         let employee = pb::Employee {
             name: name.to_owned(),
+            user_id,
             ..pb::Employee::default()
         };
         let request = pb::CreateEmployeeRequest {
