@@ -7,6 +7,8 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use millgate_platform::Fault;
 use subtle::ConstantTimeEq;
 
+use super::legacy::is_modest_argon2;
+
 /// The least that OWASP's Password Storage Cheat Sheet recommends: memory in KiB and passes. More of one allows less
 /// of the other.
 const FLOORS: [(u32, u32); 5] = [
@@ -134,6 +136,11 @@ impl Stored {
         let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
             .hash_password_into(password, &self.salt, &mut output);
         done.is_ok() && bool::from(output.as_slice().ct_eq(self.output.as_bytes()))
+    }
+
+    /// Whether it asks for no more than a hash that was made elsewhere may.
+    pub(super) fn is_modest(&self) -> bool {
+        is_modest_argon2(&self.params)
     }
 
     /// Whether a new hash would cost the same.

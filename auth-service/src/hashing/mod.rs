@@ -5,6 +5,7 @@ mod legacy;
 mod pool;
 
 pub(crate) use argon::Cost;
+pub(crate) use legacy::{Format, HashFault};
 pub(crate) use pool::HashingPool;
 
 use crate::domain::Password;
@@ -22,16 +23,26 @@ pub(crate) struct Verification {
 ///
 /// A hash that is malformed, of an unknown format, or asks for more work than its format's ceiling matches nothing
 /// and is not obeyed; a hash of ours is computed instead, so that its account does not stand out by a fast answer.
+/// An older format takes the time that its hash says, until the next login: who can time logins well sees that the
+/// account has not been used since it moved here.
 fn verify(password: &Password, stored: &str, cost: Cost) -> Verification {
     if let Some(hash) = argon::Stored::parse(stored) {
+        if hash.matches(password.normal()) {
+            return Verification {
+                matches: true,
+                outdated: !hash.costs(cost),
+            };
+        }
+        // An argon2id hash that was made elsewhere is of what was typed there. Most people type NFC, and then it is
+        // the same.
         return Verification {
-            matches: hash.matches(password.normal()),
-            outdated: !hash.costs(cost),
+            matches: password.typed() != password.normal() && hash.matches(password.typed()),
+            outdated: true,
         };
     }
-    if let Some(hash) = legacy::Stored::parse(stored) {
+    if let Ok(hash) = legacy::Stored::parse(stored) {
         return Verification {
-            matches: hash.matches(password.typed()),
+            matches: hash.matches(password),
             outdated: true,
         };
     }
@@ -43,57 +54,36 @@ fn verify(password: &Password, stored: &str, cost: Cost) -> Verification {
     }
 }
 
+/// What a hash of somebody else's database is, if it can be checked here.
+///
+/// # Errors
+/// When it is of no known format, is malformed, or asks for more work than the ceilings allow.
+pub(crate) fn imported(stored: &str) -> Result<Format, HashFault> {
+    match argon::Stored::parse(stored) {
+        // Of the same make as ours, but held to what somebody else's may ask for.
+        Some(hash) if !hash.is_modest() => Err(HashFault::TooCostly),
+        Some(_) => Ok(Format::Argon2id),
+        None => legacy::Stored::parse(stored).map(|hash| hash.format),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    /// Made by Werkzeug 3.1.9 (`generate_password_hash`) and passlib 1.7.4 (`pbkdf2_sha256.hash`, `pbkdf2_sha512`).
-    const OLD: &[(&str, &str)] = &[
-        (
-            "correct horse battery",
-            "scrypt:32768:8:1$v0w9aizklWZU73hV$d53424f8c55798b9c0fc41f012a45d959ac9c647ef55eb2374e6584ac4b1a792cc12c7b06552ffcc4107df26bd44c948bf09c2efc7a58e7090786434a025b703",
-        ),
-        (
-            "correct horse battery",
-            "scrypt:1024:8:1$90ZsL4SdfIQplBY9$d2cb07f3a26d1f6e44b2078a8b2a2c9874e6743ea4c23d7d355ae8145b0e43aab8c84de27b3b0acc9591b56a174f81854dc2eee7b1590cba0e1b0a5ab603bc61",
-        ),
-        (
-            "correct horse battery",
-            "pbkdf2:sha256:1000$cvWAynnbPnuzN7iO$f1c140a6591cc90f68f008a74b8b47697898f3aa8b333be9dfce9512ecc189a6",
-        ),
-        (
-            "correct horse battery",
-            "pbkdf2:sha1:1000$M7UIInwRHoD1FTZI$c55f9135f4869182b85d5dd486e7ebc32723a0de",
-        ),
-        (
-            "correct horse battery",
-            "pbkdf2:sha512:1000$SfZWy7CW1olnV0sm$b5fe9777431dd379de0a278e3a1a4a19f5250a7ce522692fc9e650c967adf3e59ebf19f41a539ebeb9492428c846b705a0190fe19cca476671a3c8fc5d3e401a",
-        ),
-        (
-            "correct horse battery",
-            "pbkdf2:sha256:1000000$2TGxoTycrgL7zvk3$885c96317e6681dc38000e2df8b45731c88626012dccc26cb3298f23e0bcd21a",
-        ),
-        (
-            "correct horse battery",
-            "$pbkdf2-sha256$29000$yNkbA6CUcg7BWIsxBmCMEQ$8l55EwTSO.jImOTcXP0chcgrH7Q722.ZkQ83jezCsVM",
-        ),
-        (
-            "correct horse battery",
-            "$pbkdf2-sha512$1000$KYXwHuP8H0OoVWoNQWgtpQ$u/m7macxGCFxtc2JpCcAG/zW2tSSAY.R48EIfCs7ibgOsWdjPi8lQegrlSbFLyjdje2Z.7U8wAzf0SniVgNsbA",
-        ),
-        (
-            "pässwörd-1",
-            "scrypt:1024:8:1$YCcHeVKhKO6NssAE$810e4a56ed929ad5d41af5993f85eb038a92402269ec424ea39c2eb20bacc507cbf1b0152e7da2401af1e85cc71dfbae240dc203711571bfb9ae03647af4fe78",
-        ),
-        (
-            "pässwörd-1",
-            "pbkdf2:sha256:1000$reAMv1PJJDnnq9cr$6161691b5b44fdb9559a659425881b3e4e01bcccc3450fec9d20783b5b861cdf",
-        ),
-        (
-            "pässwörd-1",
-            "$pbkdf2-sha256$1000$r3XuXQvBGKNUqnUupXSuFQ$2v6vlnQiaK4BM.6imWn2.F67Tir5.kic47.HydK9R4w",
-        ),
-    ];
+    /// Format, password, hash: made by the real libraries, see `tests/data/README.md`.
+    const REAL: &str = include_str!("../../tests/data/password-hashes.tsv");
+
+    fn real() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+        REAL.lines().map(|line| {
+            let row: Vec<_> = line.split('\t').collect();
+            let [format, password, hash] = *row else {
+                panic!("{line}")
+            };
+            (format, password, hash)
+        })
+    }
 
     fn password(text: &str) -> Password {
         Password::parse(text).expect("a password")
@@ -101,19 +91,39 @@ mod tests {
 
     #[test]
     fn the_hashes_of_the_real_libraries_let_their_password_in_and_ask_to_be_replaced() {
-        for (text, stored) in OLD {
+        for (format, text, stored) in real() {
+            assert_eq!(imported(stored).expect(stored).name(), format, "{stored}");
             let good = verify(&password(text), stored, Cost::default());
-            assert_eq!(
-                good,
-                Verification {
-                    matches: true,
-                    outdated: true
-                },
-                "{stored}"
-            );
+            let expected = Verification {
+                matches: true,
+                outdated: true,
+            };
+            assert_eq!(good, expected, "{text} {stored}");
             let wrong = verify(&password("correct horse batterz"), stored, Cost::default());
             assert!(!wrong.matches, "{stored}");
         }
+    }
+
+    #[test]
+    fn every_format_has_hashes_of_the_real_libraries_but_djangos_plain_bcrypt() {
+        let seen: std::collections::BTreeSet<_> = real().map(|(format, ..)| format).collect();
+        assert_eq!(seen.len(), 16);
+        let (_, text, bcrypt) = real()
+            .find(|(format, ..)| *format == "bcrypt")
+            .expect("one");
+        let wrapped = format!("bcrypt${bcrypt}");
+        assert_eq!(imported(&wrapped), Ok(Format::DjangoBcrypt));
+        assert!(verify(&password(text), &wrapped, Cost::default()).matches);
+    }
+
+    #[test]
+    fn of_a_bcrypt_password_72_bytes_count() {
+        let (_, text, stored) = real()
+            .find(|(format, text, _)| *format == "bcrypt" && text.len() > 72)
+            .expect("one");
+        let check = |text: &str| verify(&password(text), stored, Cost::default()).matches;
+        assert!(check(text) && check(&text[..72]) && check(&format!("{}?", &text[..72])));
+        assert!(!check(&text[..71]));
     }
 
     #[test]
@@ -124,18 +134,61 @@ mod tests {
             "plain",
             "pbkdf2:md5:1$a$b",
             "$argon2id$",
-            "scrypt:0:8:1$a$00",
             "$2b$12$abc",
         ] {
+            assert_eq!(imported(stored), Err(HashFault::Unknown), "{stored}");
             let result = verify(&password("plain"), stored, Cost::default());
+            let expected = Verification {
+                matches: false,
+                outdated: true,
+            };
+            assert_eq!(result, expected, "{stored}");
+        }
+    }
+
+    #[test]
+    fn somebody_elses_argon2id_may_ask_for_less_than_our_own() {
+        let with = |params: &str| {
+            format!(
+                "$argon2id$v=19${params}$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+            )
+        };
+        assert_eq!(imported(&with("m=102400,t=2,p=8")), Ok(Format::Argon2id));
+        for greedy in [
+            "m=4194304,t=1,p=1",
+            "m=262144,t=2,p=1",
+            "m=131072,t=5,p=1",
+            "m=1024,t=1000000,p=1",
+            "m=65536,t=2,p=17",
+        ] {
             assert_eq!(
-                result,
-                Verification {
-                    matches: false,
-                    outdated: true
-                },
-                "{stored}"
+                imported(&with(greedy)),
+                Err(HashFault::TooCostly),
+                "{greedy}"
             );
+        }
+        let wrapped = "argon2$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        assert_eq!(imported(wrapped), Err(HashFault::TooCostly));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_hash_or_refused(text in any::<String>()) {
+            let _ = imported(&text);
+        }
+
+        #[test]
+        fn a_real_hash_with_something_put_into_it_is_read_or_refused(
+            row in 0_usize..80,
+            at in 0_usize..200,
+            put in "[0-9a-zA-Z$:,=./]{1,12}",
+        ) {
+            let (.., stored) = real().nth(row).expect("a row");
+            let at = stored.floor_char_boundary(at.min(stored.len()));
+            let changed = format!("{}{put}{}", &stored[..at], &stored[at..]);
+            if let Ok(format) = imported(&changed) {
+                prop_assert!(!format.name().is_empty());
+            }
         }
     }
 }
