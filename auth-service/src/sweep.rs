@@ -13,6 +13,9 @@ const INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How long an old session is kept beyond the time that any session can live: its tokens are still told that it ended.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long an import can be resumed: beyond that nobody comes back to it.
+const RESUMABLE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Sweeps now and then, until it is dropped.
 pub(crate) async fn run(app: Arc<App>) {
     loop {
@@ -38,5 +41,7 @@ async fn sweep(app: &App) -> Result<(), Fault> {
     }
     store::service_account_secrets::purge(&app.db, app.now()).await?;
     app.idempotency.purge(&app.db).await?;
+    let before = app.now().saturating_sub(micros(RESUMABLE));
+    store::imports::purge(&app.db, before).await?;
     Ok(())
 }

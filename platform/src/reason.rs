@@ -142,6 +142,10 @@ reasons! {
         PasswordTooLong = "PASSWORD_TOO_LONG",
         /// A password that everybody guesses first.
         PasswordBlocklisted = "PASSWORD_BLOCKLISTED",
+        /// A password's hash of another system is of no known format, or not whole.
+        PasswordHashUnknown = "PASSWORD_HASH_UNKNOWN",
+        /// A password's hash of another system asks for more memory or time than a check may take.
+        PasswordHashTooCostly = "PASSWORD_HASH_TOO_COSTLY",
     }
     AlreadyExists {
         /// Another user has this name.

@@ -114,7 +114,6 @@ pub(crate) async fn service_failed(app: &App, from: Option<IpAddr>) -> Result<()
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
-#[allow(dead_code, reason = "what UnlockUser calls")]
 pub(crate) async fn forget(app: &App, tx: &mut Tx, user_id: i64) -> Result<(), Fault> {
     for counter in Counter::of_account(user_id) {
         store::throttle::clear(tx, &counter.stored(&app.throttle_key)).await?;

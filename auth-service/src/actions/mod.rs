@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod attempt;
 pub(crate) mod audit_log;
+pub(crate) mod import;
 pub(crate) mod introspect;
 pub(crate) mod login;
 pub(crate) mod logout;

@@ -1,4 +1,4 @@
-//! An administrator closes an account and opens it again.
+//! An administrator closes an account, opens it again, or unlocks one that was guessed at too often.
 
 use millgate_contract::auth::v1 as pb;
 use millgate_guard::Caller;
@@ -6,6 +6,7 @@ use millgate_platform::{Fault, Tx};
 use prost::Message;
 
 use super::accounts::{held, remembered, tell};
+use super::attempt;
 use crate::app::App;
 use crate::domain::{EndReason, User, UserState};
 use crate::origin::Origin;
@@ -61,6 +62,41 @@ pub(crate) async fn enable(
     put(app, caller, UserState::Active, which, &body, origin).await
 }
 
+/// Forgets the failed attempts at an account. The account itself does not change.
+///
+/// # Errors
+/// USER_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+pub(crate) async fn unlock(
+    app: &App,
+    caller: &Caller,
+    request: pb::UnlockUserRequest,
+    origin: &Origin,
+) -> Result<pb::User, Fault> {
+    let (request_id, body) = wire::without_id(request, |request| &mut request.request_id);
+    let mut tx = app.db.begin().await?;
+    let mut once = app
+        .idempotency
+        .claim(&mut tx, &caller.key(), "UnlockUser", &request_id, &body)
+        .await?;
+    if let Some(answer) = once.replay() {
+        return named(&mut tx, body.id, answer).await;
+    }
+    let user = held(&mut tx, caller, body.id, &body.etag).await?;
+    attempt::forget(app, &mut tx, user.id).await?;
+    let answer = remembered(once, &mut tx, wire::user(&user)).await?;
+    tell(app, &mut tx, "unlock_user", caller, &user, origin).await?;
+    tx.commit().await?;
+    Ok(answer)
+}
+
+/// An answer that is remembered without names, with today's.
+async fn named(tx: &mut Tx, id: i64, mut answer: pb::User) -> Result<pb::User, Fault> {
+    if let Some(user) = store::users::in_tx(tx, id).await? {
+        Naming::take(&mut wire::user(&user)).put(&mut answer);
+    }
+    Ok(answer)
+}
+
 async fn put(
     app: &App,
     caller: &Caller,
@@ -78,11 +114,8 @@ async fn put(
         .idempotency
         .claim(&mut tx, &caller.key(), method, which.request_id, body)
         .await?;
-    if let Some(mut answer) = once.replay() {
-        if let Some(user) = store::users::in_tx(&mut tx, which.id).await? {
-            Naming::take(&mut wire::user(&user)).put(&mut answer);
-        }
-        return Ok(answer);
+    if let Some(answer) = once.replay() {
+        return named(&mut tx, which.id, answer).await;
     }
     let user = held(&mut tx, caller, which.id, which.etag).await?;
     let changes = user.state != state;

@@ -65,6 +65,24 @@ impl Event<'_> {
         self.write(DONE, tx, app, origin).await
     }
 
+    /// Writes that it was done `times` over, in the transaction of the changes: one row for a batch of equal ones.
+    ///
+    /// # Errors
+    /// STORE_UNAVAILABLE; the changes must then not be committed either.
+    pub(crate) async fn done_times(
+        self,
+        times: i64,
+        tx: &mut Tx,
+        app: &App,
+        origin: &Origin,
+    ) -> Result<(), Fault> {
+        let record = Record {
+            occurrences: times,
+            ..self.record(DONE, app.now(), origin)
+        };
+        store::audit::add(tx, &record, &app.audit.chain.stamp(&record)).await
+    }
+
     /// Writes, in the transaction of a change, that what was asked for was refused: such as a refresh token that came
     /// twice, whose session is ended.
     ///

@@ -34,7 +34,7 @@ pub(crate) use service_account::{
 };
 pub(crate) use session::{EndReason, Session, SessionLimits};
 pub(crate) use time::{Micros, micros, seconds};
-pub(crate) use user::{NameChange, Names, NewUser, User, UserState};
+pub(crate) use user::{MovedUser, NameChange, Names, NewUser, User, UserState};
 pub(crate) use username::Username;
 pub(crate) use words::words;
 

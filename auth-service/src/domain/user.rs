@@ -75,6 +75,16 @@ pub(crate) struct NewUser {
     pub(crate) created_by: Option<String>,
 }
 
+/// An account that another system kept.
+pub(crate) struct MovedUser {
+    /// As a new one, with the hash that the other system made.
+    pub(crate) new: NewUser,
+    /// Whether it can be used.
+    pub(crate) state: UserState,
+    /// When it was made there; none where that is not said.
+    pub(crate) create_time: Option<Micros>,
+}
+
 /// Which names an update changes, and to what: the inner `None` takes the name away.
 #[derive(Debug, Default)]
 pub(crate) struct NameChange {

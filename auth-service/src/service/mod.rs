@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod import;
 mod service_accounts;
 mod sign_in;
 mod users;

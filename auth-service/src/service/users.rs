@@ -6,10 +6,11 @@ use millgate_contract::auth::v1 as pb;
 use millgate_contract::auth::v1::user_service_server::UserService;
 use millgate_guard::Caller;
 use millgate_platform::{Binding, Fault, FieldFault, Fields, Mask, Page, PageRequest, Reason};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{Known, sign_in};
+use super::{Known, import, sign_in};
 use crate::actions::accounts::{self, Wanted};
+use crate::actions::import::Import;
 use crate::actions::suspension;
 use crate::app::App;
 use crate::domain::{Email, ExternalId, NameChange, NewPassword, Role, UserState, Username};
@@ -154,6 +155,36 @@ impl UserService for Users {
         Ok(Response::new(
             suspension::enable(&self.0, &caller, message, &origin).await?,
         ))
+    }
+
+    async fn unlock_user(
+        &self,
+        request: Request<pb::UnlockUserRequest>,
+    ) -> Result<Response<pb::User>, Status> {
+        let Known {
+            caller,
+            message,
+            origin,
+        } = Known::of(request)?;
+        which(message.id, &message.request_id)?;
+        Ok(Response::new(
+            suspension::unlock(&self.0, &caller, message, &origin).await?,
+        ))
+    }
+
+    async fn import_users(
+        &self,
+        request: Request<Streaming<pb::ImportUsersRequest>>,
+    ) -> Result<Response<pb::ImportUsersResponse>, Status> {
+        let Known {
+            caller,
+            message: mut stream,
+            origin,
+        } = Known::of(request)?;
+        let options = import::options(&mut stream).await?;
+        let mut import = Import::begin(&self.0, &caller, options, &origin).await?;
+        import::rows(&self.0, &mut import, &mut stream).await?;
+        Ok(Response::new(import.finish(&self.0).await?))
     }
 }
 

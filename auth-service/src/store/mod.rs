@@ -2,6 +2,7 @@
 //! constraint that speaks is named beside it.
 
 pub(crate) mod audit;
+pub(crate) mod imports;
 pub(crate) mod refresh_tokens;
 pub(crate) mod secrets_check;
 pub(crate) mod service_account_secrets;

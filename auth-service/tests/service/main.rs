@@ -11,6 +11,7 @@ mod tests {
     mod binary;
     mod guard;
     mod idempotency;
+    mod import;
     mod lists;
     mod login;
     mod logout;

@@ -20,7 +20,7 @@ const WAITING: &str = "SELECT count(*) FROM audit_pending";
 
 impl House {
     /// The log, as soon as `count` events of this name are sealed.
-    async fn sealed(&self, event: &str, count: usize) -> Vec<String> {
+    pub(super) async fn sealed(&self, event: &str, count: usize) -> Vec<String> {
         for _ in 0..200 {
             let rows: Vec<String> =
                 on!(self.db, |c| sqlx::query_scalar(ROWS).fetch_all(c).await).expect("rows");

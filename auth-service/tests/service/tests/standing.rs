@@ -68,6 +68,16 @@ async fn refusals(house: &House, token: &str) -> Vec<String> {
                 .enable_user(with(token, pb::EnableUserRequest::default()))
                 .await,
         ),
+        reason(
+            users
+                .unlock_user(with(token, pb::UnlockUserRequest::default()))
+                .await,
+        ),
+        reason(
+            users
+                .import_users(with(token, futures::stream::empty()))
+                .await,
+        ),
     ]
 }
 

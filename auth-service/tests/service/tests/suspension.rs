@@ -1,4 +1,4 @@
-//! Accounts that are closed and opened again, and a registration that is closed.
+//! Accounts that are closed, opened again and unlocked, and a registration that is closed.
 
 use super::harness::*;
 use millgate_contract::auth::v1 as pb;
@@ -335,5 +335,71 @@ async fn a_retry_of_a_registration_or_a_creation_costs_no_hash() {
             }
         },
     )
+    .await;
+}
+
+async fn unlock(
+    house: &House,
+    token: &str,
+    request: pb::UnlockUserRequest,
+) -> Result<pb::User, Status> {
+    let answer = house.users.clone().unlock_user(with(token, request)).await;
+    answer.map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
+async fn an_unlocked_account_need_not_wait_and_nobody_unlocks_their_own() {
+    on_both_with(&["--throttles", "true"], async |house| {
+        let admin = house.admin().await;
+        let (ada, tokens) = house.person("ada", pb::Role::User).await;
+        let guess = async |times: usize| {
+            let mut last = String::new();
+            for _ in 0..times {
+                last = reason(house.try_login("ada", "a wrong guess").await);
+            }
+            last
+        };
+        assert_eq!(guess(6).await, "ACCOUNT_THROTTLED");
+        let of_ada = || pb::UnlockUserRequest {
+            id: ada.id,
+            ..Default::default()
+        };
+        let refused = unlock(&house, &tokens.access_token, of_ada()).await;
+        assert_eq!(refusal(refused).0, Code::PermissionDenied);
+        let stale = pb::UnlockUserRequest {
+            etag: "0".into(),
+            ..of_ada()
+        };
+        assert_eq!(reason(unlock(&house, &admin, stale).await), "ETAG_MISMATCH");
+        let nobody = pb::UnlockUserRequest {
+            id: 999,
+            ..of_ada()
+        };
+        assert_eq!(
+            reason(unlock(&house, &admin, nobody).await),
+            "USER_NOT_FOUND"
+        );
+        assert_eq!(
+            reason(house.try_login("ada", PASSWORD).await),
+            "ACCOUNT_THROTTLED"
+        );
+
+        let request = pb::UnlockUserRequest {
+            request_id: ID.into(),
+            ..of_ada()
+        };
+        let unlocked = unlock(&house, &admin, request.clone()).await;
+        let unlocked = unlocked.expect("unlocked");
+        assert_eq!(unlocked.username, "ada");
+        house.login("ada").await;
+        assert_eq!(guess(6).await, "ACCOUNT_THROTTLED");
+        let again = unlock(&house, &admin, request).await.expect("the same");
+        assert_eq!(again.etag, unlocked.etag);
+        assert_eq!(
+            guess(1).await,
+            "ACCOUNT_THROTTLED",
+            "a retry unlocks nothing new"
+        );
+    })
     .await;
 }

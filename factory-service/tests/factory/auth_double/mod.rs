@@ -335,4 +335,18 @@ impl UserService for AuthDouble {
     ) -> Result<Response<pb::User>, Status> {
         Err(Status::unimplemented("not needed"))
     }
+
+    async fn unlock_user(
+        &self,
+        _: Request<pb::UnlockUserRequest>,
+    ) -> Result<Response<pb::User>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn import_users(
+        &self,
+        _: Request<tonic::Streaming<pb::ImportUsersRequest>>,
+    ) -> Result<Response<pb::ImportUsersResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
 }
