@@ -9,6 +9,7 @@ mod audit;
 mod config;
 mod domain;
 mod hashing;
+pub mod import;
 mod origin;
 mod provision;
 mod service;
@@ -24,3 +25,12 @@ pub use config::{AdminPassword, Config, DatabaseUrl, FactorySecret, Registration
 pub use millgate_platform::Ambient;
 pub use start::{Prepared, prepare};
 pub use store::MIGRATIONS;
+
+/// What the fuzz targets reach that nobody else may.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    /// Whether this text is a password's hash that an import takes.
+    pub fn password_hash(text: &str) -> bool {
+        crate::hashing::imported(text).is_ok()
+    }
+}
