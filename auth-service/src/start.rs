@@ -147,7 +147,8 @@ async fn app(
     let expect = config.expectations.clone();
     Ok(App {
         mint: Mint::new(
-            ring.clone(),
+            ring.signing()
+                .map_err(|error| StartError::new("MILLGATE_KEYS", error.to_string()))?,
             expect.clone(),
             config.access_token_life,
             checked.sessions,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millgate_guard::{Claims, Expectations, Scopes, SharedRing};
+use millgate_guard::{Claims, Expectations, Scopes, SigningRing};
 use millgate_platform::{SharedClock, SharedEntropy};
 use secrecy::SecretString;
 
@@ -10,7 +10,7 @@ use crate::domain::{Session, SessionLimits, User, seconds};
 
 /// Signs access tokens.
 pub(crate) struct Mint {
-    ring: SharedRing,
+    ring: SigningRing,
     expect: Expectations,
     life: Duration,
     sessions: SessionLimits,
@@ -29,7 +29,7 @@ pub(crate) struct AccessToken {
 impl Mint {
     /// Tokens of `life` that the guards with these expectations take.
     pub(crate) fn new(
-        ring: SharedRing,
+        ring: SigningRing,
         expect: Expectations,
         life: Duration,
         sessions: SessionLimits,
@@ -99,7 +99,7 @@ impl Mint {
             actors: Vec::new(),
         });
         AccessToken {
-            text: self.ring.current().signer().sign(&claims).into(),
+            text: self.ring.signer().sign(&claims).into(),
             expires_in: i32::try_from(expires_at.saturating_sub(now)).unwrap_or(i32::MAX),
         }
     }
@@ -125,7 +125,7 @@ mod tests {
         };
         let life = Duration::from_secs(900);
         Mint::new(
-            issuer.ring(),
+            issuer.ring().signing().expect("a ring that signs"),
             Expectations::default(),
             life,
             limits,

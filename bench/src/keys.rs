@@ -35,7 +35,7 @@ impl Keys {
             URL_SAFE_NO_PAD.encode(secret)
         );
         let ring = KeyRing::from_jwks(&jwks)?;
-        let signer = ring.signer();
+        let signer = ring.signer().ok_or("a ring that cannot sign")?.clone();
         Ok(Self {
             secret,
             jwks,

@@ -35,10 +35,11 @@ pub struct Caller(Arc<Inner>);
 struct Inner {
     principal: Principal,
     claims: Claims,
+    key_id: Arc<str>,
 }
 
 impl Caller {
-    pub(crate) fn new(claims: Claims) -> Result<Self, Flaw> {
+    pub(crate) fn new(claims: Claims, key_id: Arc<str>) -> Result<Self, Flaw> {
         let principal = match claims.kind()? {
             Kind::User { id } => Principal::User {
                 id,
@@ -50,7 +51,11 @@ impl Caller {
                 client_id: claims.subject.clone(),
             },
         };
-        Ok(Self(Arc::new(Inner { principal, claims })))
+        Ok(Self(Arc::new(Inner {
+            principal,
+            claims,
+            key_id,
+        })))
     }
 
     /// Who it is.
@@ -63,6 +68,12 @@ impl Caller {
     #[must_use]
     pub fn claims(&self) -> &Claims {
         &self.0.claims
+    }
+
+    /// The name of the key that the token was signed with.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.0.key_id
     }
 
     /// What the token is restricted to. A person's token without scope is not restricted.
@@ -83,8 +94,8 @@ impl Caller {
         &self.0.claims.token_id
     }
 
-    /// When the token ends, in seconds since the Unix epoch. The guard looks when a call begins:
-    /// whoever serves a long stream ends it then.
+    /// When the token ends, in seconds since the Unix epoch. A unary call that has begun
+    /// is finished; the guard ends a stream then.
     #[must_use]
     pub fn expires_at(&self) -> i64 {
         self.0.claims.expires_at

@@ -1,28 +1,28 @@
-//! The cryptography behind `jsonwebtoken`: HMAC-SHA256 from `ring`, and nothing else.
+//! The cryptography behind `jsonwebtoken`: HMAC-SHA256 and Ed25519 from `ring`, and nothing else.
 //!
-//! `jsonwebtoken` takes its primitives from a provider of the process. Ours knows one algorithm;
+//! `jsonwebtoken` takes its primitives from a provider of the process. Ours knows two algorithms;
 //! whatever else is asked of it is refused, not guessed.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, new_error};
 use jsonwebtoken::signature::{self, Signer, Verifier};
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
 use ring::hmac;
+use ring::signature::{ED25519, UnparsedPublicKey};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
-    signer_factory: |algorithm, key| {
-        expect_hs256(*algorithm, key.family())?;
-        Ok(Box::new(Hs256(hmac::Key::new(
-            hmac::HMAC_SHA256,
-            encoding_secret(key),
-        ))))
+    // Ed25519 signs with a kept key pair (keys/signer.rs): a provider would parse it each time.
+    signer_factory: |algorithm, key| match (algorithm, key.family()) {
+        (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(key.as_bytes()))),
+        _ => Err(new_error(ErrorKind::UnsupportedAlgorithm)),
     },
-    verifier_factory: |algorithm, key| {
-        expect_hs256(*algorithm, key.family())?;
-        Ok(Box::new(Hs256(hmac::Key::new(
-            hmac::HMAC_SHA256,
-            decoding_secret(key)?,
-        ))))
+    verifier_factory: |algorithm, key| match (algorithm, key.family()) {
+        (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(material(key)?))),
+        (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Box::new(EdDsa(UnparsedPublicKey::new(
+            &ED25519,
+            material(key)?.to_vec(),
+        )))),
+        _ => Err(new_error(ErrorKind::UnsupportedAlgorithm)),
     },
     key_utils: KeyUtils::new_unimplemented(),
 };
@@ -33,38 +33,49 @@ pub(crate) fn install() {
     let _already_installed = PROVIDER.install_default();
 }
 
-/// Verifies the known answer of RFC 4231 test case 2 through `jsonwebtoken`, as a token would be.
+/// Verifies known answers through `jsonwebtoken`, as a token would be: RFC 4231 test case 2 and
+/// RFC 8032 section 7.1 test 2.
 pub(crate) fn works() -> bool {
+    let verify = |signature, message: &[u8], key: &DecodingKey, algorithm| {
+        jsonwebtoken::crypto::verify(signature, message, key, algorithm).unwrap_or(false)
+    };
     let key = DecodingKey::from_secret(b"Jefe");
     let message = b"what do ya want for nothing?";
-    let verify = |signature| {
-        jsonwebtoken::crypto::verify(signature, message, &key, Algorithm::HS256).unwrap_or(false)
-    };
-    verify("W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM")
-        && !verify("W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEA")
+    let hs256 = |signature| verify(signature, message, &key, Algorithm::HS256);
+    let key = DecodingKey::from_ed_der(&RFC_8032_PUBLIC);
+    let eddsa = |message| verify(RFC_8032_SIGNATURE, message, &key, Algorithm::EdDSA);
+    hs256("W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM")
+        && !hs256("W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEA")
+        && eddsa(&[0x72])
+        && !eddsa(&[0x73])
 }
 
-/// The secret inside a symmetric key.
-pub(crate) fn decoding_secret(key: &DecodingKey) -> Result<&[u8], Error> {
+/// RFC 8032 section 7.1, test 2: the public key.
+const RFC_8032_PUBLIC: [u8; 32] = [
+    0x3d, 0x40, 0x17, 0xc3, 0xe8, 0x43, 0x89, 0x5a, 0x92, 0xb7, 0x0a, 0xa7, 0x4d, 0x1b, 0x7e, 0xbc,
+    0x9c, 0x98, 0x2c, 0xcf, 0x2e, 0xc4, 0x96, 0x8c, 0xc0, 0xcd, 0x55, 0xf1, 0x2a, 0xf4, 0x66, 0x0c,
+];
+/// The same test's signature of the one byte 0x72.
+const RFC_8032_SIGNATURE: &str =
+    "kqAJqfDUyrhyDoILX2QlQKKye1QWUD-Ps3YiI-vbadoIWsHkPhWZbkWPNhPQ8R2MOHsurrQwKu6wDSkWErsMAA";
+
+/// The secret of an HMAC key, the public key of an Ed25519 one.
+pub(crate) fn material(key: &DecodingKey) -> Result<&[u8], Error> {
     match (key.family(), key.kind()) {
-        (AlgorithmFamily::Hmac, DecodingKeyKind::SecretOrDer(secret)) => Ok(secret),
+        (AlgorithmFamily::Hmac | AlgorithmFamily::Ed, DecodingKeyKind::SecretOrDer(bytes)) => {
+            Ok(bytes)
+        }
         _ => Err(new_error(ErrorKind::InvalidKeyFormat)),
     }
 }
 
-fn encoding_secret(key: &EncodingKey) -> &[u8] {
-    key.as_bytes()
-}
+struct Hs256(hmac::Key);
 
-fn expect_hs256(algorithm: Algorithm, family: AlgorithmFamily) -> Result<(), Error> {
-    if algorithm == Algorithm::HS256 && family == AlgorithmFamily::Hmac {
-        Ok(())
-    } else {
-        Err(new_error(ErrorKind::UnsupportedAlgorithm))
+impl Hs256 {
+    fn new(secret: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 }
-
-struct Hs256(hmac::Key);
 
 impl Signer<Vec<u8>> for Hs256 {
     fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
@@ -91,15 +102,33 @@ impl JwtVerifier for Hs256 {
     }
 }
 
+struct EdDsa(UnparsedPublicKey<Vec<u8>>);
+
+impl Verifier<Vec<u8>> for EdDsa {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        self.0
+            .verify(message, signature)
+            .map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtVerifier for EdDsa {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::EdDSA
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+    use jsonwebtoken::EncodingKey;
+
     use super::*;
 
     #[test]
-    fn the_known_answer_of_rfc_4231_is_verified() {
+    fn the_known_answers_of_rfc_4231_and_rfc_8032_are_verified() {
         install();
         assert!(works());
     }
@@ -145,6 +174,19 @@ mod tests {
                     .verify(b"x", &tag.as_ref()[..length].to_vec())
                     .is_err()
             );
+        }
+    }
+
+    #[test]
+    fn a_public_key_is_never_taken_for_a_secret() {
+        install();
+        // The old trick: an HMAC under the bytes of the public key, which everybody knows.
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &RFC_8032_PUBLIC), b"x");
+        let signature = URL_SAFE_NO_PAD.encode(tag);
+        let public = DecodingKey::from_ed_der(&RFC_8032_PUBLIC);
+        for algorithm in [Algorithm::HS256, Algorithm::EdDSA] {
+            let verified = jsonwebtoken::crypto::verify(&signature, b"x", &public, algorithm);
+            assert!(!matches!(verified, Ok(true)), "{algorithm:?}");
         }
     }
 }

@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn caller(draft: &Draft<'_>) -> Caller {
-        Caller::new(draft.claims().clone()).unwrap()
+        Caller::new(draft.claims().clone(), "k".into()).unwrap()
     }
 
     fn token() -> Rule {

@@ -13,6 +13,7 @@ use crate::caller::Caller;
 use crate::refusal::{Details, Refusal};
 use crate::revocations::Revocations;
 use crate::rules::{Route, Rule};
+use crate::stream::{StreamSlot, StreamToken};
 use crate::verify::{TokenFault, Verifier};
 
 /// Verifies the token and enforces the rule that the [`crate::RuleLayer`] found. Mount it
@@ -33,6 +34,19 @@ impl GuardInterceptor {
     }
 }
 
+impl GuardInterceptor {
+    /// Lets a stream live by its caller's token, if this is one.
+    fn bind_stream(&self, request: &mut Request<()>, route: Option<Route>, caller: &Caller) {
+        let slot = request.extensions_mut().remove::<StreamSlot>();
+        if let (Some(slot), Some(Route::Ruled(rule))) = (slot, route) {
+            let (verifier, revocations) = (self.verifier.clone(), self.revocations.clone());
+            let token = StreamToken::new(caller.clone(), verifier, revocations, rule);
+            slot.fill(token.clone());
+            request.extensions_mut().insert(token);
+        }
+    }
+}
+
 impl Interceptor for GuardInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         hide_credential(&mut request);
@@ -45,7 +59,8 @@ impl Interceptor for GuardInterceptor {
             route => {
                 let revocations = self.revocations.as_ref();
                 let caller = authenticate(&self.verifier, revocations, request.metadata())?;
-                permit(route, &caller, self.verifier.clock().now_seconds())?;
+                permit(route.as_ref(), &caller, self.verifier.clock().now_seconds())?;
+                self.bind_stream(&mut request, route, &caller);
                 admit(&mut request, caller);
             }
         }
@@ -54,9 +69,9 @@ impl Interceptor for GuardInterceptor {
 }
 
 /// Whether somebody who is known may call what was found under the path.
-fn permit(route: Option<Route>, caller: &Caller, now: i64) -> Result<(), Status> {
+fn permit(route: Option<&Route>, caller: &Caller, now: i64) -> Result<(), Status> {
     let (refusal, cause) = match route {
-        Some(Route::Ruled(rule)) => return authorize(&rule, caller, now),
+        Some(Route::Ruled(rule)) => return authorize(rule, caller, now),
         // Answered here, so that what is mounted but not known to the rules stays shut.
         Some(Route::Unserved) => (Refusal::MethodUnknown, "unserved"),
         Some(Route::Public | Route::Unruled) | None => (Refusal::PolicyMissing, "no_rule"),
@@ -101,9 +116,20 @@ pub(crate) fn authenticate(
         }
         NoToken::Fault(fault) => refuse_token(fault),
     })?;
-    let claims = verifier.verify(token).map_err(refuse_token)?;
-    let caller = Caller::new(claims).map_err(|flaw| refuse_token(TokenFault::Malformed(flaw)))?;
-    if let Some(refusal) = revocations.refuses(caller.claims()) {
+    identify(verifier, revocations, token)
+}
+
+/// Whose token it is, if it is good and nobody has taken it back.
+pub(crate) fn identify(
+    verifier: &Verifier,
+    revocations: &dyn Revocations,
+    token: &str,
+) -> Result<Caller, Status> {
+    let caller = verifier.identify(token).map_err(refuse_token)?;
+    let refusal = revocations
+        .refuses(caller.claims())
+        .or_else(|| revocations.refuses_key(caller.key_id()));
+    if let Some(refusal) = refusal {
         audit::refused(refusal, "revoked", "", Some(&caller));
         return Err(refusal.into());
     }
@@ -171,7 +197,7 @@ mod tests {
     #[test]
     fn a_public_method_has_no_caller_even_if_one_was_handed_on() {
         let issuer = issuer();
-        let admin = Caller::new(issuer.user(7, "admin").claims().clone()).unwrap();
+        let admin = Caller::new(issuer.user(7, "admin").claims().clone(), "k".into()).unwrap();
         let handed_on = || {
             let mut request = request(&issuer, Route::Public);
             request.extensions_mut().insert(admin.clone());

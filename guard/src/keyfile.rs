@@ -1,14 +1,16 @@
 //! The key ring's file: read only when nobody else can, written whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::ambient::{Clock, Entropy};
-use crate::keys::{self, KeyRing, KeyRingError};
+use crate::keys::{KeyAlgorithm, KeyRing, KeyRingError};
 
 /// A key ring is far smaller than this.
 const LARGEST_FILE: u64 = 64 * 1024;
@@ -45,11 +47,24 @@ impl KeyRing {
         entropy: &dyn Entropy,
         clock: &dyn Clock,
     ) -> Result<(), KeyRingError> {
-        let bytes = keys::generated_bytes(entropy, clock);
-        let mut draft = path.as_os_str().to_owned();
-        draft.push(format!(".{}.new", entropy.uuid_v4().simple()));
+        Self::create_file_with(path, KeyAlgorithm::Hs256, entropy, clock)
+    }
+
+    /// The same, with a key for this algorithm.
+    ///
+    /// # Errors
+    /// As [`KeyRing::create_file`].
+    pub fn create_file_with(
+        path: &Path,
+        algorithm: KeyAlgorithm,
+        entropy: &dyn Entropy,
+        clock: &dyn Clock,
+    ) -> Result<(), KeyRingError> {
+        let jwks = Self::generate_with(algorithm, entropy, clock);
+        let bytes = jwks.expose_secret().as_bytes();
+        let draft = draft_of(path, entropy);
         let draft = Path::new(&draft);
-        let written = write_private(draft, &bytes).and_then(|()| {
+        let written = write_private(draft, bytes).and_then(|()| {
             // A link, unlike a rename, never replaces a file that is already there.
             fs::hard_link(draft, path)
         });
@@ -62,6 +77,35 @@ impl KeyRing {
             }
         })
     }
+
+    /// Puts this text, a ring's [`KeyRing::to_jwks`] or [`KeyRing::verifying_jwks`], in place of
+    /// the file's content, with mode 0600. Whoever reads meanwhile reads the old file or the new
+    /// one, never a part.
+    ///
+    /// # Errors
+    /// [`KeyRingError::File`] when it cannot be written, and then the old file stays.
+    pub fn replace_file(
+        path: &Path,
+        jwks: &SecretString,
+        entropy: &dyn Entropy,
+    ) -> Result<(), KeyRingError> {
+        let draft = draft_of(path, entropy);
+        let draft = Path::new(&draft);
+        let replaced = write_private(draft, jwks.expose_secret().as_bytes())
+            .and_then(|()| fs::rename(draft, path))
+            .and_then(|()| sync_folder(path));
+        replaced.map_err(|source| {
+            let _draft_gone = fs::remove_file(draft);
+            file_error(path, source)
+        })
+    }
+}
+
+/// A name beside the file, which nobody else uses.
+fn draft_of(path: &Path, entropy: &dyn Entropy) -> OsString {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(format!(".{}.new", entropy.uuid_v4().simple()));
+    draft
 }
 
 /// The text of a key file, after its mode was checked on the very file that is read.
@@ -225,5 +269,26 @@ mod tests {
         assert!(matches!(absent, Err(KeyRingError::File { .. })));
         let nowhere = create(&folder.path().join("no/such/folder"));
         assert!(matches!(nowhere, Err(KeyRingError::File { .. })));
+    }
+
+    #[test]
+    fn a_replaced_file_is_whole_and_private_and_a_failed_one_leaves_the_old() {
+        let folder = folder();
+        let path = folder.path().join("keys.json");
+        create(&path).unwrap();
+        let old = fs::read_to_string(&path).unwrap();
+        let jwks = KeyRing::generate(&SystemEntropy, &SystemClock);
+        KeyRing::replace_file(&path, &jwks, &SystemEntropy).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), jwks.expose_secret());
+        assert_ne!(fs::read_to_string(&path).unwrap(), old);
+        let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode, 0o600);
+        let nowhere = folder.path().join("no/such/folder");
+        assert!(KeyRing::replace_file(&nowhere, &jwks, &SystemEntropy).is_err());
+        // A folder cannot be replaced by a file.
+        let taken = folder.path().join("taken");
+        fs::create_dir(&taken).unwrap();
+        assert!(KeyRing::replace_file(&taken, &jwks, &SystemEntropy).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

@@ -1,107 +1,28 @@
-//! The key ring: a JWK Set (RFC 7517) of HMAC keys, checked when it is read.
+//! The key ring: a JWK Set (RFC 7517) of HMAC and Ed25519 keys, checked when it is read.
+
+mod change;
+mod error;
+mod jwk;
+mod signer;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey};
-use ring::hmac;
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
-use crate::ambient::{Clock, Entropy};
-use crate::claims::Claims;
+pub use error::KeyRingError;
+pub(crate) use jwk::RingKey;
+pub use signer::Signer;
+
 use crate::crypto;
+use jwk::Jwk;
 
 /// A key of HS256 has at least this many bytes: RFC 7518 section 3.2.
 const SHORTEST_KEY: usize = 32;
 /// A longer key than this is a mistake, such as a whole file pasted in.
 const LONGEST_KEY: usize = 1024;
-/// Thirty-two random bytes hold about thirty different values; fewer than this is a pattern.
-const FEWEST_DIFFERENT_BYTES: usize = 10;
 const LONGEST_KID: usize = 64;
 const MOST_KEYS: usize = 64;
-
-/// Why a key ring was refused. None of the texts holds key material.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyRingError {
-    /// The text is not a JWK Set. The parser's own words are left out: they may quote a secret.
-    #[error("the key ring is not a JWK Set (line {line}, column {column})")]
-    NotAJwkSet {
-        /// Where the parser stopped.
-        line: usize,
-        /// Where the parser stopped.
-        column: usize,
-    },
-    /// `{"keys":[]}`.
-    #[error("the key ring holds no key")]
-    Empty,
-    /// More than 64 keys.
-    #[error("the key ring holds more than {MOST_KEYS} keys")]
-    TooManyKeys,
-    /// A `kid` is missing, too long, or not made of letters, digits, `-`, `_` and `.`.
-    #[error(
-        "key {index} of the ring needs a kid of 1 to {LONGEST_KID} letters, digits, '-', '_' or '.'"
-    )]
-    BadKid {
-        /// The position in the set, from 0.
-        index: usize,
-    },
-    /// Two keys have the same `kid`.
-    #[error("the kid \"{0}\" stands twice in the key ring")]
-    DuplicateKid(String),
-    /// Two keys have the same secret: retiring one would not retire it.
-    #[error("the keys \"{0}\" and \"{1}\" of the ring are the same secret")]
-    DuplicateSecret(String, String),
-    /// Not `"kty":"oct"` with `"alg":"HS256"`.
-    #[error("the key \"{0}\" is not of kty \"oct\" with alg \"HS256\", the only kind known")]
-    UnknownAlgorithm(String),
-    /// `use` is there and is not `sig`.
-    #[error("the key \"{0}\" is not for signatures (use must be \"sig\")")]
-    NotForSignatures(String),
-    /// `k` is missing or not base64url without padding.
-    #[error("the secret of key \"{0}\" is not base64url without padding")]
-    BadEncoding(String),
-    /// `k` is empty or shorter than 256 bits, or it repeats a few bytes.
-    #[error("the key \"{0}\" is weak: 256 random bits at least (RFC 7518 section 3.2)")]
-    Weak(String),
-    /// `k` is longer than 1024 bytes.
-    #[error("the secret of key \"{0}\" is longer than {LONGEST_KEY} bytes")]
-    TooLong(String),
-    /// `status` is not `active`, `announced` or `retiring`, or is absent beside other keys.
-    #[error("the key \"{0}\" needs a status of \"active\", \"announced\" or \"retiring\"")]
-    BadStatus(String),
-    /// Not exactly one key signs.
-    #[error("exactly one key of the ring must be active, and {0} are")]
-    NotOneActive(usize),
-    /// The process installed another `jsonwebtoken` provider that cannot do HS256.
-    #[error("the jsonwebtoken provider of this process cannot verify HS256")]
-    Provider,
-    /// The file cannot be read or written.
-    #[error("the key file {path}: {source}")]
-    File {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Group or others may read the file.
-    #[error("the key file {path} has mode {mode:04o}: others can read it; chmod 0600 it")]
-    Permissions {
-        /// The file.
-        path: String,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file is larger than any key ring, or no regular file.
-    #[error("the key file {0} is not a regular file of at most 64 KiB")]
-    NotAKeyFile(String),
-    /// [`KeyRing::create_file`] found a file there already and left it alone.
-    #[error("the key file {0} is already there")]
-    AlreadyExists(String),
-}
 
 /// What a key is there for, besides verifying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,37 +35,77 @@ pub enum KeyStatus {
     Retiring,
 }
 
+impl KeyStatus {
+    /// As it stands in the ring.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Announced => "announced",
+            Self::Retiring => "retiring",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Active, Self::Announced, Self::Retiring]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+}
+
+/// The one algorithm that a key is used with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAlgorithm {
+    /// HMAC-SHA256: one secret signs and verifies.
+    Hs256,
+    /// Ed25519: the private half signs, the public half verifies.
+    EdDsa,
+}
+
+impl KeyAlgorithm {
+    /// The name in `alg` (RFC 7518 section 3.1, RFC 8037 section 3.1).
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// The algorithm of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Hs256, Self::EdDsa]
+            .into_iter()
+            .find(|algorithm| algorithm.as_str() == name)
+    }
+}
+
+/// What is to be known about a key without its material.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// Its name.
+    pub kid: String,
+    /// What it is used with.
+    pub algorithm: KeyAlgorithm,
+    /// What it is there for.
+    pub status: KeyStatus,
+    /// Since when, in seconds since the Unix epoch, where the ring says so.
+    pub since: Option<i64>,
+}
+
 /// The keys that tokens are verified with, of which one signs.
 pub struct KeyRing {
     keys: Vec<RingKey>,
     active: usize,
-}
-
-/// One key with the one algorithm that it is used with.
-pub(crate) struct RingKey {
-    pub(crate) kid: String,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) decoding: DecodingKey,
-    /// The header that our signer writes for this key, encoded: a token that begins with it
-    /// needs no parsing of its header.
-    pub(crate) header: String,
-    status: KeyStatus,
+    /// No other ring of this process has it: what was found good under another ring is looked at
+    /// anew.
+    id: u64,
 }
 
 #[derive(Deserialize)]
 struct JwkSet {
     keys: Vec<Jwk>,
-}
-
-#[derive(Deserialize)]
-struct Jwk {
-    kty: Option<String>,
-    kid: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    usage: Option<String>,
-    status: Option<String>,
-    k: Option<SecretString>,
 }
 
 impl KeyRing {
@@ -154,30 +115,36 @@ impl KeyRing {
     /// When any key is weak, unknown in kind or named twice, or not exactly one is active: a ring
     /// is good as a whole or not taken.
     pub fn from_jwks(json: &str) -> Result<Self, KeyRingError> {
-        crypto::install();
-        if !crypto::works() {
-            return Err(KeyRingError::Provider);
-        }
         let set: JwkSet = serde_json::from_str(json).map_err(|error| KeyRingError::NotAJwkSet {
             line: error.line(),
             column: error.column(),
         })?;
-        if set.keys.is_empty() {
+        Self::from_keys(set.keys)
+    }
+
+    fn from_keys(jwks: Vec<Jwk>) -> Result<Self, KeyRingError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        crypto::install();
+        if !crypto::works() {
+            return Err(KeyRingError::Provider);
+        }
+        if jwks.is_empty() {
             return Err(KeyRingError::Empty);
         }
-        if set.keys.len() > MOST_KEYS {
+        if jwks.len() > MOST_KEYS {
             return Err(KeyRingError::TooManyKeys);
         }
-        let alone = set.keys.len() == 1;
-        let mut keys: Vec<RingKey> = Vec::with_capacity(set.keys.len());
-        for (index, jwk) in set.keys.into_iter().enumerate() {
+        let alone = jwks.len() == 1;
+        let mut keys: Vec<RingKey> = Vec::with_capacity(jwks.len());
+        for (index, jwk) in jwks.into_iter().enumerate() {
             let key = RingKey::read(jwk, index, alone)?;
             for earlier in &keys {
                 if earlier.kid == key.kid {
-                    return Err(KeyRingError::DuplicateKid(key.kid));
+                    return Err(KeyRingError::DuplicateKid(key.kid.to_string()));
                 }
-                if earlier.secret() == key.secret() {
-                    return Err(KeyRingError::DuplicateSecret(earlier.kid.clone(), key.kid));
+                if earlier.material() == key.material() {
+                    let (one, other) = (earlier.kid.to_string(), key.kid.to_string());
+                    return Err(KeyRingError::DuplicateSecret(one, other));
                 }
             }
             keys.push(key);
@@ -186,34 +153,28 @@ impl KeyRing {
             .filter(|index| keys[*index].status == KeyStatus::Active)
             .collect();
         match active[..] {
-            [active] => Ok(Self { keys, active }),
+            [active] => Ok(Self {
+                keys,
+                active,
+                id: NEXT.fetch_add(1, Ordering::Relaxed),
+            }),
             _ => Err(KeyRingError::NotOneActive(active.len())),
         }
     }
 
-    /// A JWK Set with one new key of 256 random bits, named after the time.
-    #[must_use]
-    pub fn generate(entropy: &dyn Entropy, clock: &dyn Clock) -> SecretString {
-        let mut secret = Zeroizing::new([0; SHORTEST_KEY]);
-        let mut suffix = [0; 4];
-        entropy.fill(secret.as_mut_slice());
-        entropy.fill(&mut suffix);
-        let kid = format!("{}-{:08x}", clock.now_seconds(), u32::from_be_bytes(suffix));
-        let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(secret.as_slice()));
-        SecretString::from(format!(
-            concat!(
-                r#"{{"keys":[{{"kty":"oct","kid":"{}","alg":"HS256","use":"sig","#,
-                r#""status":"active","k":"{}"}}]}}"#,
-                "\n"
-            ),
-            kid,
-            encoded.as_str()
-        ))
-    }
-
     /// The names of all keys.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(|key| key.kid.as_str())
+        self.keys.iter().map(|key| &*key.kid)
+    }
+
+    /// What is to be known about each key.
+    pub fn infos(&self) -> impl Iterator<Item = KeyInfo> {
+        self.keys.iter().map(|key| KeyInfo {
+            kid: key.kid.to_string(),
+            algorithm: key.kind,
+            status: key.status,
+            since: key.since,
+        })
     }
 
     /// The status of the key of this name.
@@ -222,14 +183,24 @@ impl KeyRing {
         self.key(kid).map(|key| key.status)
     }
 
-    /// What signs with the active key.
+    /// The name of the key that signs.
     #[must_use]
-    pub fn signer(&self) -> Signer {
-        Signer::of(&self.keys[self.active])
+    pub fn active_kid(&self) -> &str {
+        &self.keys[self.active].kid
+    }
+
+    /// What signs with the active key; nothing, where only its public half is known.
+    #[must_use]
+    pub fn signer(&self) -> Option<&Signer> {
+        self.keys[self.active].signer.as_ref()
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(crate) fn key(&self, kid: &str) -> Option<&RingKey> {
-        self.keys.iter().find(|key| key.kid == kid)
+        self.keys.iter().find(|key| &*key.kid == kid)
     }
 
     pub(crate) fn key_by_header(&self, header: &str) -> Option<&RingKey> {
@@ -241,132 +212,27 @@ impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyRing")
             .field("kids", &self.kids().collect::<Vec<_>>())
-            .field("active", &self.keys[self.active].kid)
+            .field("active", &self.active_kid())
             .finish()
     }
 }
 
 impl RingKey {
-    fn read(jwk: Jwk, index: usize, alone: bool) -> Result<Self, KeyRingError> {
-        let kid = jwk
-            .kid
-            .filter(|kid| is_kid(kid))
-            .ok_or(KeyRingError::BadKid { index })?;
-        if jwk.kty.as_deref() != Some("oct") || jwk.alg.as_deref() != Some("HS256") {
-            return Err(KeyRingError::UnknownAlgorithm(kid));
-        }
-        if jwk.usage.is_some_and(|usage| usage != "sig") {
-            return Err(KeyRingError::NotForSignatures(kid));
-        }
-        let status = match jwk.status.as_deref() {
-            Some("active") => KeyStatus::Active,
-            Some("announced") => KeyStatus::Announced,
-            Some("retiring") => KeyStatus::Retiring,
-            None if alone => KeyStatus::Active,
-            _ => return Err(KeyRingError::BadStatus(kid)),
-        };
-        let secret = match jwk.k.map(|k| URL_SAFE_NO_PAD.decode(k.expose_secret())) {
-            Some(Ok(secret)) => Zeroizing::new(secret),
-            _ => return Err(KeyRingError::BadEncoding(kid)),
-        };
-        if secret.len() > LONGEST_KEY {
-            return Err(KeyRingError::TooLong(kid));
-        }
-        if is_weak(&secret) {
-            return Err(KeyRingError::Weak(kid));
-        }
-        let header = format!(r#"{{"alg":"HS256","kid":"{kid}","typ":"at+jwt"}}"#);
-        Ok(Self {
-            algorithm: Algorithm::HS256,
-            decoding: DecodingKey::from_secret(&secret),
-            header: URL_SAFE_NO_PAD.encode(header),
-            kid,
-            status,
-        })
+    /// The algorithm's name in a token's header.
+    pub(crate) fn algorithm_name(&self) -> &'static str {
+        self.kind.as_str()
     }
 
-    fn secret(&self) -> &[u8] {
-        crypto::decoding_secret(&self.decoding).unwrap_or_default()
-    }
-}
-
-/// Signs tokens with one key. It neither reads clocks nor checks claims: what may be signed is
-/// its owner's decision.
-#[derive(Clone)]
-pub struct Signer {
-    kid: String,
-    header: String,
-    key: hmac::Key,
-}
-
-impl Signer {
-    fn of(key: &RingKey) -> Self {
-        Self {
-            kid: key.kid.clone(),
-            header: key.header.clone(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, key.secret()),
-        }
+    /// The one algorithm that the key is used with.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn kind(&self) -> KeyAlgorithm {
+        self.kind
     }
 
-    /// The name of the key.
-    #[must_use]
-    pub fn kid(&self) -> &str {
-        &self.kid
+    /// What no second key may share.
+    fn material(&self) -> &[u8] {
+        crypto::material(&self.decoding).unwrap_or_default()
     }
-
-    /// A token with these claims: a JWS in compact form (RFC 7515 section 7.1).
-    #[must_use]
-    pub fn sign(&self, claims: &Claims) -> String {
-        self.sign_parts(&self.header, claims.to_json().as_bytes())
-    }
-
-    /// A token with this encoded header and this payload.
-    pub(crate) fn sign_parts(&self, header: &str, payload: &[u8]) -> String {
-        let mut token = String::with_capacity(header.len() + payload.len() * 4 / 3 + 48);
-        token.push_str(header);
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        let tag = hmac::sign(&self.key, token.as_bytes());
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(tag, &mut token);
-        token
-    }
-}
-
-impl fmt::Debug for Signer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Signer")
-            .field("kid", &self.kid)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The bytes of a generated ring, for writing them down.
-pub(crate) fn generated_bytes(entropy: &dyn Entropy, clock: &dyn Clock) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(
-        KeyRing::generate(entropy, clock)
-            .expose_secret()
-            .as_bytes()
-            .to_vec(),
-    )
-}
-
-/// Names that need no escaping, neither in JSON nor in a log.
-fn is_kid(kid: &str) -> bool {
-    (1..=LONGEST_KID).contains(&kid.len())
-        && kid
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-}
-
-/// Too short, or too few different bytes to be random.
-fn is_weak(secret: &[u8]) -> bool {
-    let mut seen = [false; 256];
-    for byte in secret {
-        seen[usize::from(*byte)] = true;
-    }
-    let different = seen.iter().filter(|seen| **seen).count();
-    secret.len() < SHORTEST_KEY || different < FEWEST_DIFFERENT_BYTES
 }
 
 #[cfg(test)]

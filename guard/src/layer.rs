@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::TryFutureExt as _;
-use futures::future::{Either, MapOk};
+use futures::future::{BoxFuture, Either, MapOk};
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use prost::bytes::Bytes;
@@ -16,6 +16,7 @@ use tower::{BoxError, Layer, Service};
 use crate::audit;
 use crate::refusal::Refusal;
 use crate::rules::Rules;
+use crate::stream::StreamSlot;
 
 /// Puts the rule of the called method into the request's extensions, and refuses what is no gRPC
 /// call. See [`crate::Guard::rule_layer`].
@@ -51,13 +52,18 @@ impl<S> Layer<S> for RuleLayer {
 impl<S, B, R> Service<Request<B>> for RuleService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
     R: http_body::Body<Data = Bytes> + Send + 'static,
     R::Error: Into<BoxError>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
     type Future = Either<
-        MapOk<S::Future, fn(Response<R>) -> Response<Body>>,
+        Either<
+            MapOk<S::Future, fn(Response<R>) -> Response<Body>>,
+            BoxFuture<'static, Result<Response<Body>, S::Error>>,
+        >,
         Ready<Result<Response<Body>, S::Error>>,
     >;
 
@@ -69,10 +75,21 @@ where
         if let Err(not_a_call) = NotACall::look_at(&request) {
             return Either::Right(ready(Ok(not_a_call.response())));
         }
-        let route = self.rules.route(request.uri().path());
+        let path = request.uri().path();
+        let slot = self.rules.is_stream(path).then(StreamSlot::default);
+        let route = self.rules.route(path);
         request.extensions_mut().insert(route);
-        let answer = self.inner.call(request);
-        Either::Left(answer.map_ok(|response| response.map(Body::new)))
+        // One that an earlier request left here is not this one's.
+        request.extensions_mut().remove::<StreamSlot>();
+        if let Some(slot) = &slot {
+            request.extensions_mut().insert(slot.clone());
+        }
+        let into_body: fn(Response<R>) -> Response<Body> = |response| response.map(Body::new);
+        let answer = self.inner.call(request).map_ok(into_body);
+        Either::Left(match slot {
+            Some(slot) => Either::Right(Box::pin(slot.end(answer))),
+            None => Either::Left(answer),
+        })
     }
 }
 

@@ -6,8 +6,13 @@
 //! [`Guard::layer`] is both. A handler then takes [`Admitted`] or [`Anyone`], which do not exist
 //! unless the guard has run.
 //!
+//! What was revoked is known from [`LiveRevocations`], which a [`TrustFeed`] keeps up to date; a
+//! [`TokenSource`] gives a service its own tokens for the calls that it makes.
+//!
 //! On the way of a request everything is synchronous, in memory, and total: no bytes that a caller
 //! can send make it panic, block or answer INTERNAL.
+
+#![deny(missing_docs)]
 
 mod admitted;
 mod ambient;
@@ -20,6 +25,7 @@ mod compact;
 mod crypto;
 mod descriptors;
 mod enforce;
+mod feed;
 mod guard;
 mod interceptor;
 mod json;
@@ -32,6 +38,7 @@ mod revocations;
 mod rules;
 mod scopes;
 mod shared_ring;
+mod stream;
 mod verify;
 
 #[cfg(any(test, feature = "testing"))]
@@ -43,19 +50,21 @@ pub use bearer::bearer_token;
 pub use caller::{Caller, Principal};
 pub use claims::{Claims, MOST_ACTORS};
 pub use client::{IssuedToken, TokenSource};
+pub use feed::TrustFeed;
 pub use guard::Guard;
 pub use interceptor::GuardInterceptor;
 pub use keyfile::FilePermissions;
-pub use keys::{KeyRing, KeyRingError, KeyStatus, Signer};
+pub use keys::{KeyAlgorithm, KeyInfo, KeyRing, KeyRingError, KeyStatus, Signer};
 pub use layer::{RuleLayer, RuleService};
 pub use plain::{PlainInterceptor, role_required, token_required};
 pub use refusal::{DOMAIN, Details, Refusal, status};
-pub use revocations::{NoRevocations, Revocations};
+pub use revocations::{LiveRevocations, NoRevocations, Revocation, Revocations, Stats, Target};
 pub use rules::{
     Access, HEALTH_SERVICE, PrincipalKind, REFLECTION_SERVICES, Rule, Rules, RulesError,
 };
 pub use scopes::{Scopes, ScopesError};
-pub use shared_ring::SharedRing;
+pub use shared_ring::{SharedRing, SigningRing};
+pub use stream::StreamToken;
 #[cfg(any(test, feature = "testing"))]
 pub use testing::{ManualClock, SeededEntropy};
 pub use verify::{Expectations, TokenFault, Verifier};

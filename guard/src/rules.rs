@@ -1,6 +1,7 @@
 //! The access rules: who may call which method, read from the descriptors of the protos.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,6 +105,8 @@ pub struct Rules {
     undescribed: BTreeSet<String>,
     /// Paths that are public without a rule; `/service/*` for all methods of a service.
     public: BTreeSet<String>,
+    /// The methods that answer with a stream.
+    streams: BTreeSet<String>,
 }
 
 impl Rules {
@@ -217,6 +220,11 @@ impl Rules {
         }
     }
 
+    /// Whether the method answers with a stream: one that a caller's token must outlive.
+    pub(crate) fn is_stream(&self, path: &str) -> bool {
+        self.streams.contains(path)
+    }
+
     /// Whether the path is public by [`Rules::allow_public`].
     fn is_public(&self, path: &str) -> bool {
         let whole = |service| self.public.contains(&format!("/{service}/*"));
@@ -226,6 +234,9 @@ impl Rules {
     fn add(&mut self, path: String, method: &MethodDescriptorProto) -> Result<(), RulesError> {
         if self.ruled.contains_key(&path) || self.unruled.contains(&path) {
             return Err(RulesError::Duplicate(path));
+        }
+        if method.server_streaming {
+            self.streams.insert(path.clone());
         }
         let encoded = method
             .options
@@ -292,6 +303,28 @@ impl Rule {
             return Err("a public method cannot ask for scope, freshness or principal");
         }
         Ok(rule)
+    }
+}
+
+/// A rule in a few words: `public`, `token`, `role admin,user scope notes.write fresh 300 user`.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.access {
+            Access::Public => f.write_str("public")?,
+            Access::Token => f.write_str("token")?,
+            Access::Roles(roles) => write!(f, "role {}", roles.join(","))?,
+        }
+        if let Some(scope) = &self.scope {
+            write!(f, " scope {scope}")?;
+        }
+        if let Some(limit) = self.fresh_within {
+            write!(f, " fresh {}", limit.as_secs())?;
+        }
+        match self.principal {
+            None => Ok(()),
+            Some(PrincipalKind::User) => f.write_str(" user"),
+            Some(PrincipalKind::Service) => f.write_str(" service"),
+        }
     }
 }
 

@@ -3,19 +3,52 @@
 use std::fmt;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ring::digest;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::keyfile::{self, FilePermissions};
-use crate::keys::{KeyRing, KeyRingError};
+use crate::keys::{KeyRing, KeyRingError, Signer};
 
 /// The ring that everybody in the process verifies and signs with. Clones share it.
 #[derive(Clone)]
 pub struct SharedRing {
-    ring: Arc<ArcSwap<KeyRing>>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    ring: ArcSwap<KeyRing>,
+    /// Whether somebody signs with the ring: then one that cannot sign is not taken.
+    signs: AtomicBool,
+    changes: watch::Sender<u64>,
+}
+
+/// A [`SharedRing`] that is known to sign. Clones share the ring.
+#[derive(Clone, Debug)]
+pub struct SigningRing {
+    ring: SharedRing,
+    first: Signer,
+}
+
+impl SigningRing {
+    /// What signs with the key that is active now.
+    #[must_use]
+    pub fn signer(&self) -> Signer {
+        // A ring that cannot sign is not taken, so there is always a newer one than the first.
+        let current = self.ring.load().signer().cloned();
+        current.unwrap_or_else(|| self.first.clone())
+    }
+
+    /// The ring.
+    #[must_use]
+    pub fn ring(&self) -> &SharedRing {
+        &self.ring
+    }
 }
 
 impl SharedRing {
@@ -23,12 +56,33 @@ impl SharedRing {
     #[must_use]
     pub fn new(ring: KeyRing) -> Self {
         Self {
-            ring: Arc::new(ArcSwap::from_pointee(ring)),
+            inner: Arc::new(Inner {
+                ring: ArcSwap::from_pointee(ring),
+                signs: AtomicBool::new(false),
+                changes: watch::Sender::new(0),
+            }),
         }
     }
 
-    /// Reads the ring from a file, and again every `interval` while the returned future runs
-    /// (spawn it; it never ends). A changed file that is not a good ring is logged, once, and the
+    /// The same ring, for whoever signs with it. From now on it is changed only to rings that can
+    /// sign.
+    ///
+    /// # Errors
+    /// [`KeyRingError::CannotSign`] when the active key has no private half.
+    pub fn signing(&self) -> Result<SigningRing, KeyRingError> {
+        self.inner.signs.store(true, Ordering::Relaxed);
+        let ring = self.load();
+        match ring.signer() {
+            Some(signer) => Ok(SigningRing {
+                ring: self.clone(),
+                first: signer.clone(),
+            }),
+            None => Err(KeyRingError::CannotSign(ring.active_kid().to_owned())),
+        }
+    }
+
+    /// Reads the ring from a file, and again every `interval` and at a SIGHUP while the returned
+    /// future runs (spawn it; it never ends). A changed file that is not a good ring is logged, once, and the
     /// last good ring stays.
     ///
     /// # Errors
@@ -43,8 +97,12 @@ impl SharedRing {
         let watched = shared.clone();
         let source = Arc::new(source);
         let task = async move {
+            let mut hangups = hangups();
             loop {
-                tokio::time::sleep(interval).await;
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => {}
+                    () = hangup(&mut hangups) => {}
+                }
                 let (source, watched) = (source.clone(), watched.clone());
                 // A file system that hangs must not hang the requests.
                 let look = tokio::task::spawn_blocking(move || source.refresh(&watched));
@@ -57,16 +115,31 @@ impl SharedRing {
     /// The ring as it is now.
     #[must_use]
     pub fn current(&self) -> Arc<KeyRing> {
-        self.ring.load_full()
+        self.inner.ring.load_full()
     }
 
     /// Takes another ring from now on.
-    pub fn replace(&self, ring: KeyRing) {
-        self.ring.store(Arc::new(ring));
+    ///
+    /// # Errors
+    /// [`KeyRingError::CannotSign`] when somebody signs with the ring, and this one cannot.
+    pub fn replace(&self, ring: KeyRing) -> Result<(), KeyRingError> {
+        if self.inner.signs.load(Ordering::Relaxed) && ring.signer().is_none() {
+            return Err(KeyRingError::CannotSign(ring.active_kid().to_owned()));
+        }
+        self.inner.ring.store(Arc::new(ring));
+        let changes = &self.inner.changes;
+        changes.send_modify(|count| *count = count.wrapping_add(1));
+        Ok(())
+    }
+
+    /// What changes whenever the ring does.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.subscribe()
     }
 
     pub(crate) fn load(&self) -> arc_swap::Guard<Arc<KeyRing>> {
-        self.ring.load()
+        self.inner.ring.load()
     }
 }
 
@@ -79,6 +152,18 @@ impl From<KeyRing> for SharedRing {
 impl fmt::Debug for SharedRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.load().fmt(f)
+    }
+}
+
+/// A hangup asks for the file to be read at once, as it asks many a daemon for its settings.
+fn hangups() -> Option<Signal> {
+    signal(SignalKind::hangup()).ok()
+}
+
+async fn hangup(hangups: &mut Option<Signal>) {
+    match hangups {
+        Some(hangups) => drop(hangups.recv().await),
+        None => std::future::pending().await,
     }
 }
 
@@ -122,11 +207,12 @@ impl Source {
             return false;
         }
         *seen = now;
-        match read.and_then(|text| KeyRing::from_jwks(&text)) {
-            Ok(ring) => {
-                let kids: Vec<&str> = ring.kids().collect();
-                tracing::info!(path = %self.path.display(), ?kids, "the key ring changed");
-                shared.replace(ring);
+        let taken = read
+            .and_then(|text| KeyRing::from_jwks(&text))
+            .and_then(|ring| shared.replace(ring));
+        match taken {
+            Ok(()) => {
+                tracing::info!(path = %self.path.display(), ring = ?shared, "the key ring changed");
             }
             Err(error) => tracing::error!(
                 path = %self.path.display(),
@@ -154,6 +240,7 @@ mod tests {
 
     use super::*;
     use crate::ambient::{SystemClock, SystemEntropy};
+    use crate::keys::KeyAlgorithm;
     use crate::testing::{Issuer, ManualClock};
 
     /// Replaces the file by another whole one, as an operator's tool does.
@@ -168,7 +255,7 @@ mod tests {
     }
 
     fn kid(shared: &SharedRing) -> String {
-        shared.current().signer().kid().to_owned()
+        shared.current().active_kid().to_owned()
     }
 
     async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -189,7 +276,8 @@ mod tests {
         let jwks = KeyRing::generate(&SystemEntropy, &SystemClock);
         issuer
             .ring()
-            .replace(KeyRing::from_jwks(secrecy::ExposeSecret::expose_secret(&jwks)).unwrap());
+            .replace(KeyRing::from_jwks(secrecy::ExposeSecret::expose_secret(&jwks)).unwrap())
+            .unwrap();
         assert_eq!(verifier.verify(&token), Err(crate::TokenFault::UnknownKey));
     }
 
@@ -245,5 +333,22 @@ mod tests {
         put(&path, |draft| fs::write(draft, "{}").unwrap());
         let changes = (0..5).filter(|_| source.refresh(&shared)).count();
         assert_eq!(changes, 1);
+    }
+
+    #[test]
+    fn whoever_signs_is_never_left_without_a_key_to_sign_with() {
+        let exposed = secrecy::ExposeSecret::expose_secret;
+        let pair = KeyRing::generate_with(KeyAlgorithm::EdDsa, &SystemEntropy, &SystemClock);
+        let pair = KeyRing::from_jwks(exposed(&pair)).unwrap();
+        let public = || KeyRing::from_jwks(exposed(&pair.verifying_jwks())).unwrap();
+        assert!(SharedRing::new(public()).signing().is_err());
+        let verifying = SharedRing::new(public());
+        verifying.replace(public()).unwrap();
+
+        let shared = SharedRing::new(KeyRing::from_jwks(exposed(&pair.to_jwks())).unwrap());
+        let signing = shared.signing().unwrap();
+        let refused = shared.replace(public());
+        assert!(matches!(refused, Err(KeyRingError::CannotSign(_))));
+        assert_eq!(signing.signer().kid(), pair.active_kid());
     }
 }

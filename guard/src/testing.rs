@@ -1,6 +1,9 @@
-//! The test kit: an issuer of tokens good and bad, a clock set by hand, predictable randomness.
+//! The test kit: an issuer of tokens good and bad, revocations at will, an assertion about the
+//! access rules, a clock set by hand, predictable randomness.
 
+mod feed;
 mod issuer;
+mod policy;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,7 +11,9 @@ use std::time::Duration;
 
 use crate::ambient::{Clock, Entropy};
 
+pub use feed::MemoryFeed;
 pub use issuer::{Defect, Draft, Issuer};
+pub use policy::assert_access;
 
 /// A clock that moves only when told to.
 #[derive(Debug)]

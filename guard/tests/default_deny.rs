@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod desk;
+mod streams_end;
 
 use std::sync::Arc;
 use std::time::Duration;

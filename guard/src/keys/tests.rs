@@ -1,4 +1,9 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::ExposeSecret as _;
+
 use super::*;
+use crate::ambient::Entropy as _;
 use crate::testing::{ManualClock, SeededEntropy};
 
 /// A good secret that differs by `seed`.
@@ -31,8 +36,8 @@ fn a_generated_ring_is_good_and_differs_each_time() {
     assert_ne!(one.expose_secret(), two.expose_secret());
     let ring = KeyRing::from_jwks(one.expose_secret()).unwrap();
     assert_eq!(ring.kids().count(), 1);
-    assert_eq!(ring.keys[0].secret().len(), 32);
-    assert_eq!(ring.status(ring.signer().kid()), Some(KeyStatus::Active));
+    assert_eq!(ring.keys[0].material().len(), 32);
+    assert_eq!(ring.status(ring.active_kid()), Some(KeyStatus::Active));
 }
 
 #[test]
@@ -43,7 +48,7 @@ fn the_active_key_signs_and_all_verify() {
         key("next", "announced", &secret(3, 48)),
     ])
     .unwrap();
-    assert_eq!(ring.signer().kid(), "now");
+    assert_eq!(ring.signer().unwrap().kid(), "now");
     assert_eq!(ring.kids().collect::<Vec<_>>(), ["old", "now", "next"]);
     assert_eq!(ring.status("old"), Some(KeyStatus::Retiring));
     assert_eq!(ring.status("next"), Some(KeyStatus::Announced));
@@ -196,4 +201,125 @@ fn nothing_printed_shows_a_secret() {
     assert!(printed.contains("\"a\""));
     assert!(!printed.contains(&secret(1, 32)));
     assert!(printed.len() < 100, "{printed}");
+}
+
+fn pair() -> KeyRing {
+    let clock = ManualClock::new(1_790_000_000_000_000);
+    let jwks = KeyRing::generate_with(KeyAlgorithm::EdDsa, &SeededEntropy::new(7), &clock);
+    KeyRing::from_jwks(jwks.expose_secret()).unwrap()
+}
+
+/// A key of Ed25519 with these members changed.
+fn okp(change: impl Fn(&mut serde_json::Value)) -> Result<KeyRing, KeyRingError> {
+    let mut set: serde_json::Value =
+        serde_json::from_str(pair().to_jwks().expose_secret()).unwrap();
+    change(&mut set["keys"][0]);
+    KeyRing::from_jwks(&set.to_string())
+}
+
+#[test]
+fn both_halves_of_a_pair_belong_together() {
+    assert!(okp(|_| ()).unwrap().signer().is_some());
+    let public = okp(|key| drop(key.as_object_mut().unwrap().remove("d")));
+    assert!(public.unwrap().signer().is_none());
+    let other = okp(|key| key["d"] = secret(9, 32).into());
+    assert!(matches!(other, Err(KeyRingError::NotAPair(_))));
+    let short = okp(|key| key["d"] = secret(9, 31).into());
+    assert!(matches!(short, Err(KeyRingError::NotAPair(_))));
+    for x in [secret(1, 31), secret(1, 33), String::new()] {
+        let refused = okp(|key| key["x"] = x.clone().into());
+        assert!(matches!(refused, Err(KeyRingError::BadEncoding(_))), "{x}");
+    }
+}
+
+#[test]
+fn points_under_which_anybody_signs_are_refused() {
+    for point in [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    ] {
+        let bytes: Vec<u8> = (0..32)
+            .map(|at| u8::from_str_radix(&point[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        let refused = okp(|key| {
+            key.as_object_mut().unwrap().remove("d");
+            key["x"] = URL_SAFE_NO_PAD.encode(&bytes).into();
+        });
+        assert!(matches!(refused, Err(KeyRingError::Weak(_))), "{point}");
+    }
+}
+
+#[test]
+fn one_key_has_one_algorithm() {
+    for (member, value) in [
+        ("alg", "HS256"),
+        ("alg", "Ed25519"),
+        ("crv", "Ed448"),
+        ("crv", "X25519"),
+        ("kty", "oct"),
+        ("kty", "EC"),
+    ] {
+        let refused = okp(|key| key[member] = value.into());
+        assert!(
+            matches!(refused, Err(KeyRingError::UnknownAlgorithm(_))),
+            "{member} {value}"
+        );
+    }
+    let as_secret = key("a", "active", &secret(1, 32)).replace("HS256", "EdDSA");
+    assert!(matches!(
+        ring(&[as_secret]),
+        Err(KeyRingError::UnknownAlgorithm(_))
+    ));
+}
+
+#[test]
+fn a_rotation_goes_from_announced_to_active_to_removed() {
+    let clock = ManualClock::new(1_790_000_000_000_000);
+    let entropy = SeededEntropy::new(3);
+    let lone = ring(&[good().replace(r#""status":"active","#, "")]).unwrap();
+    let (announced, kid) = lone
+        .announce(KeyAlgorithm::EdDsa, &entropy, &clock)
+        .unwrap();
+    assert_eq!(announced.active_kid(), "a");
+    assert_eq!(announced.status(&kid), Some(KeyStatus::Announced));
+    // Neither the one that signs nor one that is not there can be made active or removed.
+    for wrong in ["a", "b"] {
+        assert!(announced.activate(wrong, &clock).is_err());
+        assert!(announced.remove(wrong).is_err());
+    }
+    clock.advance(std::time::Duration::from_secs(5));
+    let active = announced.activate(&kid, &clock).unwrap();
+    assert_eq!(active.active_kid(), kid);
+    assert_eq!(active.status("a"), Some(KeyStatus::Retiring));
+    let since: Vec<_> = active.infos().map(|key| key.since).collect();
+    assert_eq!(since, [Some(1_790_000_005); 2]);
+    let removed = active.remove("a").unwrap();
+    assert_eq!(removed.kids().collect::<Vec<_>>(), [kid.as_str()]);
+    // What is written is read again.
+    let again = KeyRing::from_jwks(active.to_jwks().expose_secret()).unwrap();
+    assert_eq!(
+        again.infos().collect::<Vec<_>>(),
+        active.infos().collect::<Vec<_>>()
+    );
+    assert!(again.signer().is_some());
+}
+
+#[test]
+fn what_everybody_may_see_holds_no_secret() {
+    let clock = ManualClock::new(1_790_000_000_000_000);
+    let hmac = ring(&[good()]).unwrap();
+    assert_eq!(hmac.public_jwks().trim(), r#"{"keys":[]}"#);
+    let (both, kid) = hmac
+        .announce(KeyAlgorithm::EdDsa, &SeededEntropy::new(3), &clock)
+        .unwrap();
+    let public = both.public_jwks();
+    assert!(public.contains(&kid) && !public.contains("\"k\"") && !public.contains("\"d\""));
+    let verifying = both.verifying_jwks();
+    assert!(!verifying.expose_secret().contains("\"d\""));
+    assert!(KeyRing::from_jwks(verifying.expose_secret()).is_ok());
 }

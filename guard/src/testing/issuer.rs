@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::ambient::{Entropy as _, SharedClock};
 use crate::claims::Claims;
-use crate::keys::KeyRing;
+use crate::keys::{KeyAlgorithm, KeyRing, RingKey, Signer};
 use crate::scopes::Scopes;
 use crate::shared_ring::SharedRing;
 use crate::testing::SeededEntropy;
@@ -72,7 +72,13 @@ impl Issuer {
     /// An issuer with a key ring of its own, the same in every run.
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
-        let ring = generate(1, &clock);
+        Self::with_algorithm(KeyAlgorithm::Hs256, clock)
+    }
+
+    /// The same, with a key for this algorithm.
+    #[must_use]
+    pub fn with_algorithm(algorithm: KeyAlgorithm, clock: SharedClock) -> Self {
+        let ring = generate(1, algorithm, &clock);
         Self::over(SharedRing::new(ring), clock)
     }
 
@@ -124,8 +130,7 @@ impl Issuer {
     #[must_use]
     pub fn sign_raw(&self, header: &str, payload: &str) -> String {
         let header = URL_SAFE_NO_PAD.encode(header);
-        let signer = self.ring.current().signer();
-        signer.sign_parts(&header, payload.as_bytes())
+        signer(&self.ring.current()).sign_parts(&header, payload.as_bytes())
     }
 
     fn draft(&self, subject: String) -> Draft<'_> {
@@ -222,9 +227,12 @@ impl Draft<'_> {
     #[must_use]
     pub fn token(&self) -> String {
         let ring = self.issuer.ring.current();
-        let good = ring.signer().sign(&self.claims);
+        let good = signer(&ring).sign(&self.claims);
         let payload = self.claims.to_json();
-        let kid = ring.signer().kid().to_owned();
+        let kid = ring.active_kid().to_owned();
+        let algorithm = ring.key(&kid).map_or(KeyAlgorithm::Hs256, RingKey::kind);
+        let foreign = generate(2, algorithm, &self.issuer.clock);
+        let alg = algorithm.as_str();
         let header =
             |alg: &str, typ: &str| format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"{typ}"}}"#);
         let (good_head, good_signature) = good.rsplit_once('.').unwrap_or_default();
@@ -241,11 +249,11 @@ impl Draft<'_> {
             Some(Defect::OtherAlgorithm) => {
                 self.issuer.sign_raw(&header("HS512", "at+jwt"), &payload)
             }
-            Some(Defect::ForeignKey) => generate(2, &self.issuer.clock).signer().sign_parts(
-                &URL_SAFE_NO_PAD.encode(header("HS256", "at+jwt")),
+            Some(Defect::ForeignKey) => signer(&foreign).sign_parts(
+                &URL_SAFE_NO_PAD.encode(header(alg, "at+jwt")),
                 payload.as_bytes(),
             ),
-            Some(Defect::UnknownKey) => generate(2, &self.issuer.clock).signer().sign(&self.claims),
+            Some(Defect::UnknownKey) => signer(&foreign).sign(&self.claims),
             Some(Defect::TamperedPayload) => {
                 let mut claims = self.claims.clone();
                 claims.role = Some("admin".to_owned());
@@ -261,14 +269,14 @@ impl Draft<'_> {
                 }
                 format!("{good_head}.{}", URL_SAFE_NO_PAD.encode(signature))
             }
-            Some(Defect::WrongType) => self.issuer.sign_raw(&header("HS256", "rt+jwt"), &payload),
+            Some(Defect::WrongType) => self.issuer.sign_raw(&header(alg, "rt+jwt"), &payload),
             Some(Defect::ExtraHeader) => {
-                let header = header("HS256", "at+jwt").replacen('{', r#"{"jwk":{},"#, 1);
+                let header = header(alg, "at+jwt").replacen('{', r#"{"jwk":{},"#, 1);
                 self.issuer.sign_raw(&header, &payload)
             }
             Some(Defect::DuplicateClaim) => {
                 let payload = payload.replacen('{', r#"{"role":"admin","role":"admin","#, 1);
-                self.issuer.sign_raw(&header("HS256", "at+jwt"), &payload)
+                self.issuer.sign_raw(&header(alg, "at+jwt"), &payload)
             }
             Some(Defect::Padded) => {
                 let parts: Vec<String> = good.split('.').map(|part| format!("{part}=")).collect();
@@ -284,12 +292,17 @@ impl Draft<'_> {
     }
 }
 
+#[expect(clippy::expect_used, reason = "an issuer is made of a ring that signs")]
+fn signer(ring: &KeyRing) -> &Signer {
+    ring.signer().expect("a ring with a private key")
+}
+
 #[expect(
     clippy::expect_used,
     reason = "a generated ring is a good one, or the test must fail"
 )]
-fn generate(seed: u64, clock: &SharedClock) -> KeyRing {
-    let jwks = KeyRing::generate(&SeededEntropy::new(seed), clock.as_ref());
+fn generate(seed: u64, algorithm: KeyAlgorithm, clock: &SharedClock) -> KeyRing {
+    let jwks = KeyRing::generate_with(algorithm, &SeededEntropy::new(seed), clock.as_ref());
     KeyRing::from_jwks(jwks.expose_secret()).expect("a generated key ring")
 }
 

@@ -34,7 +34,7 @@ impl Desk {
 
     /// The fault of a good payload under this header, well signed.
     fn fault_of_header(&self, header: &str) -> Option<TokenFault> {
-        let header = header.replace("KID", self.issuer.ring().current().signer().kid());
+        let header = header.replace("KID", self.issuer.ring().current().active_kid());
         let payload = self.admin().claims().to_json();
         self.verifier
             .verify(&self.issuer.sign_raw(&header, &payload))
@@ -338,7 +338,7 @@ fn a_signature_has_one_spelling() {
 fn json_in_a_well_signed_token_is_strict() {
     let desk = desk();
     let good = desk.admin().claims().to_json();
-    let kid = desk.issuer.ring().current().signer().kid().to_owned();
+    let kid = desk.issuer.ring().current().active_kid().to_owned();
     let header = HEADER.replace("KID", &kid);
     for payload in [
         good.replacen('{', r#"{"exp":9999999999,"#, 1),
@@ -392,5 +392,131 @@ fn a_token_that_is_refused_for_its_time_can_still_be_read_and_a_forged_one_canno
     for defect in Defect::ALL {
         let forged = desk.admin().expired().defect(defect).token();
         assert!(desk.verifier.read_signed(&forged).is_err(), "{defect:?}");
+    }
+}
+
+fn rings(algorithm: crate::KeyAlgorithm) -> (Arc<ManualClock>, Issuer) {
+    let clock = ManualClock::shared(1_790_000_000_000_000);
+    let issuer = Issuer::with_algorithm(algorithm, clock.clone());
+    (clock, issuer)
+}
+
+#[test]
+fn ed25519_signs_and_every_defect_is_refused_as_with_hs256() {
+    let (_, of_hmac) = rings(crate::KeyAlgorithm::Hs256);
+    let (_, of_pair) = rings(crate::KeyAlgorithm::EdDsa);
+    let (hmac, pair) = (of_hmac.verifier(), of_pair.verifier());
+    assert!(pair.verify(&of_pair.user(7, "admin").token()).is_ok());
+    for defect in crate::testing::Defect::ALL {
+        let told = |issuer: &Issuer, verifier: &Verifier| {
+            let token = issuer.user(7, "user").defect(defect).token();
+            verifier
+                .verify(&token)
+                .map(drop)
+                .map_err(TokenFault::reason)
+        };
+        assert_eq!(told(&of_pair, &pair), told(&of_hmac, &hmac), "{defect:?}");
+        assert!(told(&of_pair, &pair).is_err(), "{defect:?}");
+    }
+}
+
+/// The guards of other services verify with the public half, and cannot sign.
+#[test]
+fn a_public_half_verifies() {
+    use secrecy::ExposeSecret as _;
+
+    let (clock, issuer) = rings(crate::KeyAlgorithm::EdDsa);
+    let public = issuer.ring().current().verifying_jwks();
+    assert!(!public.expose_secret().contains("\"d\""));
+    let ring = KeyRing::from_jwks(public.expose_secret()).unwrap();
+    assert!(ring.signer().is_none());
+    let verifier = Verifier::new(ring.into(), Expectations::default(), clock);
+    assert!(verifier.verify(&issuer.user(7, "user").token()).is_ok());
+    let forged = issuer
+        .user(7, "user")
+        .defect(crate::testing::Defect::ForeignKey);
+    assert_eq!(
+        verifier.verify(&forged.token()),
+        Err(TokenFault::BadSignature)
+    );
+}
+
+/// The old trick: a token whose header asks for HS256, under the public key as the secret.
+#[test]
+fn a_public_key_is_no_secret() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+    use ring::hmac;
+
+    let (_, issuer) = rings(crate::KeyAlgorithm::EdDsa);
+    let ring = issuer.ring().current();
+    let kid = ring.active_kid();
+    let public = crate::crypto::material(&ring.key(kid).unwrap().decoding).unwrap();
+    for secret in [public.to_vec(), BASE64.encode(public).into_bytes()] {
+        for alg in ["HS256", "EdDSA"] {
+            let header =
+                BASE64.encode(format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt"}}"#));
+            let payload = BASE64.encode(issuer.user(1, "admin").claims().to_json());
+            let signed = format!("{header}.{payload}");
+            let tag = hmac::sign(
+                &hmac::Key::new(hmac::HMAC_SHA256, &secret),
+                signed.as_bytes(),
+            );
+            let forged = format!("{signed}.{}", BASE64.encode(tag));
+            let refused = issuer.verifier().verify(&forged).unwrap_err();
+            assert_eq!(refused.reason(), crate::Refusal::TokenInvalid, "{alg}");
+        }
+    }
+}
+
+#[test]
+fn a_token_that_was_good_before_is_still_looked_at_for_its_time() {
+    let (clock, issuer) = rings(crate::KeyAlgorithm::Hs256);
+    let verifier = issuer.verifier();
+    let token = issuer.user(7, "user").token();
+    for _ in 0..3 {
+        assert!(verifier.verify(&token).is_ok());
+    }
+    clock.advance(std::time::Duration::from_secs(899));
+    assert!(verifier.verify(&token).is_ok());
+    clock.advance(std::time::Duration::from_secs(1));
+    for _ in 0..2 {
+        assert_eq!(verifier.verify(&token), Err(TokenFault::Expired));
+    }
+    clock.set(1_780_000_000_000_000);
+    assert_eq!(verifier.verify(&token), Err(TokenFault::NotYetValid));
+}
+
+#[test]
+fn what_shares_an_end_with_a_good_token_is_not_that_token() {
+    let (_, issuer) = rings(crate::KeyAlgorithm::Hs256);
+    let verifier = issuer.verifier();
+    let (good, admin) = (
+        issuer.user(7, "user").token(),
+        issuer.user(7, "admin").token(),
+    );
+    assert!(verifier.verify(&good).is_ok());
+    let (_, signature) = good.rsplit_once('.').unwrap();
+    let (signed, _) = admin.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.{signature}");
+    assert_eq!(verifier.verify(&forged), Err(TokenFault::BadSignature));
+    for changed in [format!("{good} "), format!(" {good}"), good[1..].to_owned()] {
+        assert!(verifier.verify(&changed).is_err());
+    }
+    assert!(verifier.verify(&good).is_ok());
+}
+
+#[test]
+fn tokens_that_share_a_place_are_all_good() {
+    let (_, issuer) = rings(crate::KeyAlgorithm::Hs256);
+    let verifier = issuer.verifier();
+    let tokens: Vec<String> = (1..9_000)
+        .step_by(3)
+        .map(|id| issuer.user(id, "user").token())
+        .collect();
+    for _ in 0..2 {
+        for (id, token) in (1..).step_by(3).zip(&tokens) {
+            assert_eq!(verifier.identify(token).unwrap().user_id(), Some(id));
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A real tonic server on a free port, with the guard before a small annotated service.
 
 pub(crate) mod call;
+mod streams;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -19,7 +20,10 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
+
 use tower::Service;
+
+use streams::Streams;
 
 pub(crate) const NOW: i64 = 1_790_000_000;
 
@@ -114,7 +118,15 @@ impl<const NAME: usize> Service<http::Request<Body>> for DeskServer<NAME> {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let public = request.uri().path().ends_with("/Read");
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+        let public = method == "Read";
+        if let Some(streams) = Streams::of(method, &self.0) {
+            return Box::pin(async move {
+                let codec = ProstCodec::<Note, Note>::default();
+                let mut grpc = tonic::server::Grpc::new(codec);
+                Ok(grpc.streaming(streams, request).await)
+            });
+        }
         let handler = Handler {
             reached: self.0.clone(),
             public,
