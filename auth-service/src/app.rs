@@ -38,6 +38,8 @@ pub(crate) struct App {
     pub(crate) throttle_key: hmac::Key,
     /// Whether attempts are counted at all.
     pub(crate) throttles: bool,
+    /// Under which personal access tokens are stored.
+    pub(crate) access_token_key: hmac::Key,
     /// The scopes that can be granted.
     pub(crate) known_scopes: KnownScopes,
     /// Seals page tokens.

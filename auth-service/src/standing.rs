@@ -11,7 +11,7 @@ use millgate_platform::{Fault, Reason};
 use tonic::Status;
 
 use crate::app::App;
-use crate::domain::UserState;
+use crate::domain::{Session, UserState};
 use crate::store;
 
 /// In the extensions of a request whose caller's standing was found good. Only [`layer`] makes one.
@@ -36,7 +36,7 @@ pub(crate) async fn layer(
 /// Lets through claims that are still so.
 ///
 /// # Errors
-/// SESSION_ENDED when a person's session is over; TOKEN_REVOKED when the account is gone or disabled, has another role
+/// SESSION_ENDED when a person's session, or the personal access token that stands for one, is over; TOKEN_REVOKED when the account is gone or disabled, has another role
 /// or a newer generation, or the service account is gone or disabled, or was disabled since.
 pub(crate) async fn check(app: &App, claims: &Claims) -> Result<(), Fault> {
     match (&claims.role, &claims.session, claims.generation) {
@@ -63,16 +63,19 @@ async fn person(
     session: &str,
     generation: i64,
 ) -> Result<(), Fault> {
-    let row = store::standing::person(&app.db, id, session)
+    let now = app.now();
+    let row = store::standing::person(&app.db, id, session, now)
         .await?
         .ok_or_else(revoked)?;
     if row.state != UserState::Active.as_str() || row.role != role || row.generation != generation {
         return Err(revoked());
     }
-    let lives = row
-        .session(session, id)
-        .is_some_and(|session| session.lives(app.now(), app.sessions));
-    if lives { Ok(()) } else { Err(session_ended()) }
+    let lives = |session: Session| session.lives(now, app.sessions);
+    if row.access_token_lives || row.session(session, id).is_some_and(lives) {
+        Ok(())
+    } else {
+        Err(session_ended())
+    }
 }
 
 /// The answer for whatever belongs to a session that is over.

@@ -161,6 +161,7 @@ async fn app(
         page_key: PageKey::new(&secrets.derive("page tokens")),
         refresh_key: hmac_key("refresh derivation"),
         client_key: hmac_key("service account secrets"),
+        access_token_key: hmac_key("personal access tokens"),
         throttle_key: hmac_key("throttles"),
         throttles: config.throttles,
         registration: config.registration,

@@ -13,6 +13,8 @@ const INTERVAL: Duration = Duration::from_secs(10 * 60);
 /// How long an old session is kept beyond the time that any session can live: its tokens are still told that it ended.
 const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long an expired personal access token is still listed.
+const ENDED_TOKENS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How long an import can be resumed: beyond that nobody comes back to it.
 const RESUMABLE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
@@ -27,7 +29,7 @@ pub(crate) async fn run(app: Arc<App>) {
 }
 
 /// Deletes old sessions with their refresh tokens, counters of attempts that are forgotten, secrets that were replaced,
-/// and answers that are past their time.
+/// personal access tokens that have expired, and answers that are past their time.
 async fn sweep(app: &App) -> Result<(), Fault> {
     let before = app
         .now()
@@ -37,6 +39,10 @@ async fn sweep(app: &App) -> Result<(), Fault> {
         tokio::task::yield_now().await;
     }
     while store::throttle::purge(&app.db, app.now()).await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    let ended = app.now().saturating_sub(micros(ENDED_TOKENS));
+    while store::access_tokens::purge(&app.db, ended).await? > 0 {
         tokio::task::yield_now().await;
     }
     store::service_account_secrets::purge(&app.db, app.now()).await?;

@@ -1,8 +1,10 @@
 //! Between the contract's messages and the domain's types.
 
+mod access_token;
 mod service_account;
 
 use millgate_contract::auth::v1 as pb;
+use millgate_guard::Scopes;
 use millgate_platform::{Etag, FieldFault};
 use prost_types::Timestamp;
 
@@ -10,6 +12,7 @@ use crate::actions::Issued;
 use crate::domain::{Email, ExternalId, Micros, Names, Role, User, UserState, Username};
 use secrecy::ExposeSecret;
 
+pub(crate) use access_token::{ACCESS_TOKEN_TYPE, access_token, time};
 pub(crate) use service_account::{disabled, duration, service_account};
 
 /// Takes the `request_id` out of a request: what remains is compared when the id comes again.
@@ -138,6 +141,13 @@ pub(crate) fn optional<T, E: Into<FieldFault>>(
     } else {
         parse(text).map(Some).map_err(Into::into)
     }
+}
+
+/// Scopes separated by spaces, which may be left out.
+pub(crate) fn scope(text: &str) -> Result<Option<Scopes>, FieldFault> {
+    optional(text, |text| {
+        Scopes::parse(text).map_err(|error| FieldFault::from(error.to_string()))
+    })
 }
 
 /// Microseconds since the epoch as the contract says them.

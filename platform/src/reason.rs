@@ -172,6 +172,8 @@ reasons! {
         Referenced = "REFERENCED",
         /// The last admin cannot be removed, disabled or demoted.
         LastAdmin = "LAST_ADMIN",
+        /// The person has as many personal access tokens as one may have.
+        AccessTokenLimit = "ACCESS_TOKEN_LIMIT",
     }
     Aborted {
         /// The object changed since the caller read it.

@@ -1,5 +1,6 @@
 //! What the calls do: each takes parsed values, works in one transaction, and tells the audit log.
 
+pub(crate) mod access_tokens;
 pub(crate) mod accounts;
 pub(crate) mod attempt;
 pub(crate) mod audit_log;

@@ -21,10 +21,6 @@ pub(crate) enum SecretKind {
     /// A service account's secret.
     ServiceAccount,
     /// A personal access token.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the tokens themselves come next")
-    )]
     AccessToken,
 }
 

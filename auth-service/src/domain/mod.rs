@@ -1,5 +1,6 @@
 //! The rules: what a name is, what a password must be, who may do what to whom. No transport and no database.
 
+mod access_token;
 pub(crate) mod audit;
 mod device_label;
 mod email;
@@ -19,6 +20,9 @@ mod user;
 mod username;
 mod words;
 
+pub(crate) use access_token::{
+    AccessToken, AccessTokenState, NewAccessToken, access_token_not_found, stored_access_token,
+};
 pub(crate) use device_label::DeviceLabel;
 pub(crate) use email::Email;
 pub(crate) use external_id::ExternalId;

@@ -1,5 +1,6 @@
 //! The handlers: who calls and what they ask for, one action, the reply.
 
+mod access_tokens;
 mod audit;
 mod auth;
 mod import;
@@ -10,6 +11,7 @@ mod users;
 use std::sync::Arc;
 
 use axum::middleware;
+use millgate_contract::auth::v1::access_token_service_server::AccessTokenServiceServer;
 use millgate_contract::auth::v1::audit_service_server::AuditServiceServer;
 use millgate_contract::auth::v1::auth_service_server::AuthServiceServer;
 use millgate_contract::auth::v1::service_account_service_server::ServiceAccountServiceServer;
@@ -25,6 +27,7 @@ use crate::standing::{self, GoodStanding};
 
 /// The names of the services in [`routes`].
 pub(crate) const SERVICES: &[&str] = &[
+    "millgate.auth.v1.AccessTokenService",
     "millgate.auth.v1.AuditService",
     "millgate.auth.v1.AuthService",
     "millgate.auth.v1.ServiceAccountService",
@@ -47,12 +50,15 @@ pub(crate) fn routes(app: &Arc<App>, max_message_bytes: usize) -> Routes {
         .max_decoding_message_size(max_message_bytes);
     let users = UserServiceServer::new(users::Users(app.clone()))
         .max_decoding_message_size(max_message_bytes);
+    let access_tokens = AccessTokenServiceServer::new(access_tokens::AccessTokens(app.clone()))
+        .max_decoding_message_size(max_message_bytes);
     let audit = AuditServiceServer::new(audit::Audit(app.clone()))
         .max_decoding_message_size(max_message_bytes);
     let service_accounts =
         ServiceAccountServiceServer::new(service_accounts::ServiceAccounts(app.clone()))
             .max_decoding_message_size(max_message_bytes);
     let routes = Routes::new(auth)
+        .add_service(access_tokens)
         .add_service(service_accounts)
         .add_service(users)
         .add_service(audit)

@@ -2,7 +2,7 @@
 
 use millgate_contract::auth::v1 as pb;
 use millgate_guard::Scopes;
-use millgate_platform::{Fault, FieldFault, Fields};
+use millgate_platform::{Fault, Fields};
 
 use crate::actions::login::LoginName;
 use crate::domain::{
@@ -76,9 +76,7 @@ pub(super) fn service_token(message: &pb::IssueServiceTokenRequest) -> Result<Se
         "client_secret",
         ClientSecret::presented(&message.client_secret),
     );
-    let scopes =
-        |text: &str| Scopes::parse(text).map_err(|error| FieldFault::from(error.to_string()));
-    let asked = fields.parse("scope", wire::optional(&message.scope, scopes));
+    let asked = fields.parse("scope", wire::scope(&message.scope));
     let (secret, asked) = fields.all((secret, asked))?;
     Ok((ClientId::parse(&message.client_id).ok(), secret, asked))
 }

@@ -4,8 +4,13 @@ use millgate_guard::Scopes;
 use millgate_platform::testing::both_databases;
 use millgate_platform::{Database, Fault, Reason};
 
-use super::{MIGRATIONS, service_account_secrets, service_accounts, standing};
-use crate::domain::{ClientId, NewServiceAccount, ServiceAccount, ServiceAccountChange};
+use super::{
+    MIGRATIONS, access_tokens, service_account_secrets, service_accounts, standing, users,
+};
+use crate::domain::{
+    AccessToken, ClientId, Names, NewAccessToken, NewServiceAccount, NewUser, Role, ServiceAccount,
+    ServiceAccountChange, User, Username,
+};
 
 fn new(client_id: &str) -> NewServiceAccount {
     NewServiceAccount {
@@ -211,6 +216,123 @@ async fn the_secret_that_the_configuration_names_is_remembered() {
                 .await
                 .expect("remembered")
         );
+    })
+    .await;
+}
+
+async fn person(db: &Database, name: &str) -> User {
+    let new = NewUser {
+        names: Names::new(Username::parse(name).ok(), None).expect("a name"),
+        password_hash: "hash".into(),
+        role: Role::User,
+        external_id: None,
+        created_by: None,
+    };
+    let mut tx = db.begin().await.expect("begun");
+    let user = users::insert(&mut tx, &new, 1).await.expect("inserted");
+    tx.commit().await.expect("committed");
+    user
+}
+
+/// A token of the person's first generation, whose hash is its `sid`.
+async fn token(db: &Database, user: &User, sid: &str, expire_time: i64) -> AccessToken {
+    let new = NewAccessToken {
+        name: "backup".into(),
+        scopes: Scopes::parse("users.read").expect("a scope"),
+        expire_time,
+    };
+    let mut tx = db.begin().await.expect("begun");
+    let hash = sid.as_bytes();
+    let token = access_tokens::insert(&mut tx, user.id, 1, &new, sid, hash, 1)
+        .await
+        .expect("inserted");
+    tx.commit().await.expect("committed");
+    token
+}
+
+#[tokio::test]
+async fn a_personal_access_token_stands_until_it_is_revoked_or_over() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let (ada, bob) = (person(&db, "ada").await, person(&db, "bob").await);
+        let made = token(&db, &ada, "t1", 100).await;
+        let found = access_tokens::by_hash(&db, b"t1")
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!(
+            (found.id, found.sid.as_str(), found.user_generation),
+            (made.id, "t1", 1)
+        );
+        assert!(
+            access_tokens::by_hash(&db, b"t2")
+                .await
+                .expect("read")
+                .is_none()
+        );
+        let stands = async |user: &User, now| {
+            let row = standing::person(&db, user.id, "t1", now)
+                .await
+                .expect("read");
+            row.expect("there").access_token_lives
+        };
+        assert!(stands(&ada, 99).await && !stands(&ada, 100).await);
+        assert!(!stands(&bob, 99).await, "another's token");
+        let mut tx = db.begin().await.expect("begun");
+        assert!(
+            access_tokens::revoke(&mut tx, &made, 7)
+                .await
+                .expect("revoked")
+        );
+        assert!(
+            !access_tokens::revoke(&mut tx, &made, 9)
+                .await
+                .expect("tried")
+        );
+        let kept = access_tokens::in_tx(&mut tx, made.id)
+            .await
+            .expect("read")
+            .expect("there");
+        assert_eq!(kept.revoke_time, Some(7));
+        tx.commit().await.expect("committed");
+        assert!(!stands(&ada, 8).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_that_have_ended_do_not_count_and_only_the_newest_of_them_are_kept() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let (ada, bob) = (person(&db, "ada").await, person(&db, "bob").await);
+        token(&db, &bob, "bobs", 10).await;
+        let live = token(&db, &ada, "live", 100).await;
+        for index in 0..52 {
+            token(&db, &ada, &format!("over-{index}"), 10).await;
+        }
+        let mut tx = db.begin().await.expect("begun");
+        let count = access_tokens::count_live(&mut tx, ada.id, 1, 10).await;
+        assert_eq!(count.expect("counted"), 1);
+        let count = access_tokens::count_live(&mut tx, ada.id, 2, 10).await;
+        assert_eq!(count.expect("counted"), 0, "the account has moved on");
+        access_tokens::forget_ended(&mut tx, ada.id, 1, 10)
+            .await
+            .expect("forgotten");
+        tx.commit().await.expect("committed");
+        let there = async |sid: &str| {
+            access_tokens::by_hash(&db, sid.as_bytes())
+                .await
+                .expect("read")
+                .is_some()
+        };
+        assert!(there("live").await && there("over-2").await && there("over-51").await);
+        assert!(!there("over-0").await && !there("over-1").await);
+        assert!(there("bobs").await, "another's");
+        assert!(live.id > 0);
+        while access_tokens::purge(&db, 11).await.expect("purged") > 0 {}
+        assert!(there("live").await && !there("over-51").await && !there("bobs").await);
+        let mut tx = db.begin().await.expect("begun");
+        users::delete(&mut tx, ada.id).await.expect("deleted");
+        tx.commit().await.expect("committed");
+        assert!(!there("live").await);
     })
     .await;
 }

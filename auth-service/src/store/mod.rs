@@ -1,6 +1,7 @@
 //! The SQL: each statement once, for both databases. A statement stands whole above the function that runs it, and a
 //! constraint that speaks is named beside it.
 
+pub(crate) mod access_tokens;
 pub(crate) mod audit;
 pub(crate) mod imports;
 pub(crate) mod refresh_tokens;

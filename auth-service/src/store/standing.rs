@@ -14,6 +14,8 @@ pub(crate) struct PersonRow {
     pub(crate) role: String,
     /// The account's generation.
     pub(crate) generation: i64,
+    /// Whether the session id is that of a personal access token of the account, which can be exchanged.
+    pub(crate) access_token_lives: bool,
     create_time: Option<Micros>,
     last_used_time: Option<Micros>,
     ended_time: Option<Micros>,
@@ -35,19 +37,26 @@ impl PersonRow {
 }
 
 const PERSON: &str = "\
-    SELECT u.state, u.role, u.generation, s.create_time, s.last_used_time, s.ended_time
+    SELECT u.state, u.role, u.generation, s.create_time, s.last_used_time, s.ended_time,
+        EXISTS (
+            SELECT 1 FROM access_tokens t
+            WHERE t.sid = $2 AND t.user_id = u.id AND t.revoke_time IS NULL AND t.expire_time > $3
+        ) AS access_token_lives
     FROM users u LEFT JOIN sessions s ON s.id = $2 AND s.user_id = u.id
     WHERE u.id = $1";
 
-/// The account and the session behind a person's token. None when the account is gone.
+/// The account and the session behind a person's token, or the personal access token that stands for one at `now`. None
+/// when the account is gone.
 pub(crate) async fn person(
     db: &Database,
     id: i64,
     session: &str,
+    now: Micros,
 ) -> Result<Option<PersonRow>, Fault> {
     Ok(on!(db, |c| sqlx::query_as(PERSON)
         .bind(id)
         .bind(session)
+        .bind(now)
         .fetch_optional(c)
         .await)?)
 }

@@ -302,7 +302,7 @@ async fn the_sessions_and_tokens_of_a_deleted_account_go_with_it() {
         let ada = user(&db, "ada").await;
         let token = session(&db, ada.id, "s1", 10).await;
         assert!(
-            standing::person(&db, ada.id, "s1")
+            standing::person(&db, ada.id, "s1", 0)
                 .await
                 .expect("read")
                 .is_some()
@@ -312,7 +312,7 @@ async fn the_sessions_and_tokens_of_a_deleted_account_go_with_it() {
         tx.commit().await.expect("committed");
         assert!(held(&db, &token).await.is_none());
         assert!(
-            standing::person(&db, ada.id, "s1")
+            standing::person(&db, ada.id, "s1", 0)
                 .await
                 .expect("read")
                 .is_none()

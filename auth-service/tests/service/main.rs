@@ -5,6 +5,7 @@
 mod tests {
     mod harness;
 
+    mod access_tokens;
     mod accounts;
     mod admins;
     mod audit;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use auth_service::{Ambient, Config, MIGRATIONS, prepare};
 use clap::Parser;
 use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::access_token_service_client::AccessTokenServiceClient;
 use millgate_contract::auth::v1::audit_service_client::AuditServiceClient;
 use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
 use millgate_contract::auth::v1::service_account_service_client::ServiceAccountServiceClient;
@@ -98,6 +99,7 @@ pub(crate) struct House {
     pub(crate) auth: AuthServiceClient<Channel>,
     pub(crate) users: UserServiceClient<Channel>,
     pub(crate) service_accounts: ServiceAccountServiceClient<Channel>,
+    pub(crate) access_tokens: AccessTokenServiceClient<Channel>,
     pub(crate) audit: AuditServiceClient<Channel>,
     /// For a look behind the server's back.
     pub(crate) db: Database,
@@ -167,6 +169,7 @@ impl House {
         Self {
             auth: AuthServiceClient::new(channel.clone()),
             users: UserServiceClient::new(channel.clone()),
+            access_tokens: AccessTokenServiceClient::new(channel.clone()),
             service_accounts: ServiceAccountServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel),
             db,
