@@ -8,7 +8,7 @@ use ring::hmac;
 
 use crate::audit::Audit;
 use crate::config::Registration;
-use crate::domain::{KnownScopes, Micros, SessionLimits};
+use crate::domain::{KnownScopes, Micros, RefreshKeys, SessionLimits};
 use crate::hashing::HashingPool;
 use crate::tokens::Mint;
 
@@ -30,8 +30,8 @@ pub(crate) struct App {
     pub(crate) registration: Registration,
     /// How long sessions live.
     pub(crate) sessions: SessionLimits,
-    /// Derives a refresh token's successor.
-    pub(crate) refresh_key: hmac::Key,
+    /// What refresh tokens are made with.
+    pub(crate) refresh_keys: RefreshKeys,
     /// Under which service accounts' secrets are stored.
     pub(crate) client_key: hmac::Key,
     /// Under which the counters of attempts are stored.

@@ -84,6 +84,10 @@ pub struct Config {
     )]
     pub registration: Registration,
 
+    /// How many sessions of one person live at a time; the one not used for the longest ends when there are more.
+    #[arg(long, env = "AUTH_SESSIONS_PER_USER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub sessions_per_user: u32,
+
     /// Memory of a password hash (argon2id), in KiB. Floors: OWASP's recommendations.
     #[arg(
         long,
@@ -249,6 +253,7 @@ impl Config {
             sessions: SessionLimits {
                 idle: self.session_idle,
                 absolute: self.session_absolute,
+                per_user: self.sessions_per_user,
             },
             admin: Username::parse(&self.admin_username).map_err(named("AUTH_ADMIN_USERNAME"))?,
             factory: ClientId::parse(&self.factory_client_id)

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::app::App;
 use crate::audit::{self, Audit};
 use crate::config::{Checked, Config};
-use crate::domain::KnownScopes;
+use crate::domain::{KnownScopes, RefreshKeys};
 use crate::hashing::HashingPool;
 use crate::store::MIGRATIONS;
 use crate::tokens::Mint;
@@ -159,7 +159,10 @@ async fn app(
         idempotency: Idempotency::new(&secrets.derive("idempotency"), clock.clone()),
         audit: Audit::open(&secrets, &config.audit_checkpoints())?,
         page_key: PageKey::new(&secrets.derive("page tokens")),
-        refresh_key: hmac_key("refresh derivation"),
+        refresh_keys: RefreshKeys {
+            derive: hmac_key("refresh derivation"),
+            seal: hmac_key("refresh seal"),
+        },
         client_key: hmac_key("service account secrets"),
         access_token_key: hmac_key("personal access tokens"),
         throttle_key: hmac_key("throttles"),

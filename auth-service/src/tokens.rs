@@ -146,6 +146,7 @@ mod tests {
         let limits = SessionLimits {
             idle: Duration::from_secs(60),
             absolute: Duration::from_secs(600),
+            per_user: 100,
         };
         let life = Duration::from_secs(900);
         Mint::new(

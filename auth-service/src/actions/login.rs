@@ -5,7 +5,7 @@ use super::{Issued, begin_family, credentials_invalid};
 use crate::app::App;
 use crate::audit::Event;
 use crate::domain::throttle::Counter;
-use crate::domain::{DeviceLabel, Email, Password, Session, Username};
+use crate::domain::{DeviceLabel, Email, EndReason, Password, Session, Username};
 use crate::origin::Origin;
 use crate::store::{self, users::Credentials};
 use millgate_platform::Fault;
@@ -138,6 +138,8 @@ async fn begin(
         user_agent: &origin.user_agent,
     };
     store::sessions::insert(&mut tx, &session, &from).await?;
+    let surplus =
+        store::sessions::end_surplus(&mut tx, user.id, &session.id, app.sessions, now).await?;
     let refresh = begin_family(app, &mut tx, &session).await?;
     attempt.succeeded(&mut tx).await?;
     let event = Event {
@@ -147,6 +149,15 @@ async fn begin(
         ..Event::default()
     };
     event.done(&mut tx, app, origin).await?;
+    for session in &surplus {
+        let event = Event {
+            what: "session_end",
+            cause: EndReason::TooMany.as_str(),
+            session,
+            ..event
+        };
+        event.done(&mut tx, app, origin).await?;
+    }
     tx.commit().await?;
     Ok(Some(Issued::new(app, &user, &session, &refresh)))
 }

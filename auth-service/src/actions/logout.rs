@@ -33,10 +33,13 @@ pub(crate) async fn log_out(app: &App, holding: Holding<'_>, origin: &Origin) ->
 
 async fn by_refresh_token(app: &App, token: &RefreshToken, origin: &Origin) -> Result<(), Fault> {
     let mut tx = app.db.begin().await?;
-    let Some(session) = store::refresh_tokens::hold_session(&mut tx, token).await? else {
+    let Some(held) = store::refresh_tokens::hold_session(&mut tx, token).await? else {
         return Ok(());
     };
-    if session.ended_time.is_some() {
+    let child = token.child(&app.refresh_keys, &held.session.id);
+    let known = store::refresh_tokens::look_up(&mut tx, &held, token, &child).await?;
+    let session = held.session;
+    if known.is_none() || session.ended_time.is_some() {
         return Ok(());
     }
     store::sessions::end_held(&mut tx, &session, EndReason::Logout, app.now()).await?;

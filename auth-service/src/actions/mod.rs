@@ -13,6 +13,8 @@ pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod service_accounts;
 pub(crate) mod service_token;
+pub(crate) mod sessions;
+pub(crate) mod step_up;
 pub(crate) mod suspension;
 
 use millgate_platform::Tx;
@@ -20,7 +22,7 @@ use millgate_platform::{Fault, Reason};
 use secrecy::SecretString;
 
 use crate::app::App;
-use crate::domain::{RefreshToken, Session, User};
+use crate::domain::{Place, RefreshToken, Session, User};
 use crate::store;
 use crate::tokens::AccessToken;
 
@@ -39,15 +41,19 @@ impl Issued {
     fn new(app: &App, user: &User, session: &Session, refresh: &RefreshToken) -> Self {
         Self {
             access: app.mint.person(user, session),
-            refresh: refresh.text(),
+            refresh: refresh.text(&app.refresh_keys),
             session: session.id.clone(),
         }
     }
 }
 
-/// Adds a new family's first refresh token to a session.
+/// Adds a new family's first refresh token to a session; those that it had are forgotten.
 async fn begin_family(app: &App, tx: &mut Tx, session: &Session) -> Result<RefreshToken, Fault> {
-    let token = RefreshToken::generate(app.entropy.as_ref());
+    let place = Place {
+        session: session.id.clone(),
+        number: store::refresh_tokens::begin_family(tx, &session.id).await?,
+    };
+    let token = RefreshToken::generate(app.entropy.as_ref(), place);
     store::refresh_tokens::insert(tx, &token, &session.id, app.now()).await?;
     Ok(token)
 }

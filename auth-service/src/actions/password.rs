@@ -58,7 +58,6 @@ pub(crate) async fn change(
         .await?
         .ok_or_else(session_ended)?;
     store::sessions::end_all(&mut tx, id, session, EndReason::PasswordChanged, now).await?;
-    store::refresh_tokens::delete_all(&mut tx, session).await?;
     let refresh = begin_family(app, &mut tx, &kept).await?;
     attempt.succeeded(&mut tx).await?;
     event("").done(&mut tx, app, origin).await?;

@@ -29,14 +29,14 @@ pub(crate) use external_id::ExternalId;
 pub(crate) use known_scopes::KnownScopes;
 pub(crate) use machine_secret::{MachineSecret, SecretKind};
 pub(crate) use password::{NewPassword, Password};
-pub(crate) use refresh::{Presented, RefreshToken, Verdict};
+pub(crate) use refresh::{Family, LONG_AGO, Place, Presented, RefreshKeys, RefreshToken, Verdict};
 pub(crate) use rights::{Viewer, not_found};
 pub(crate) use role::Role;
 pub(crate) use service_account::{
     ClientId, ClientSecret, LiveSecret, NewServiceAccount, Overlap, ServiceAccount,
     ServiceAccountChange, service_account_not_found,
 };
-pub(crate) use session::{EndReason, Session, SessionLimits};
+pub(crate) use session::{EndReason, ListedSession, Session, SessionLimits};
 pub(crate) use time::{Micros, micros, seconds};
 pub(crate) use user::{MovedUser, NameChange, Names, NewUser, User, UserState};
 pub(crate) use username::Username;

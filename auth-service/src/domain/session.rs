@@ -12,6 +12,8 @@ pub(crate) struct SessionLimits {
     pub(crate) idle: Duration,
     /// In all, however busy it is.
     pub(crate) absolute: Duration,
+    /// How many of one person live at a time.
+    pub(crate) per_user: u32,
 }
 
 /// Why a session was ended before its time.
@@ -27,6 +29,12 @@ pub(crate) enum EndReason {
     RoleChanged,
     /// The account was disabled.
     Disabled,
+    /// The person ended all their sessions.
+    LogoutEverywhere,
+    /// The person, or an administrator, ended this one.
+    Revoked,
+    /// The person began more sessions than they may have at a time, and this was the one not used for the longest.
+    TooMany,
 }
 
 impl EndReason {
@@ -38,6 +46,9 @@ impl EndReason {
             Self::PasswordChanged => "password_changed",
             Self::RoleChanged => "role_changed",
             Self::Disabled => "disabled",
+            Self::LogoutEverywhere => "logout_everywhere",
+            Self::Revoked => "revoked",
+            Self::TooMany => "too_many",
         }
     }
 }
@@ -61,12 +72,31 @@ pub(crate) struct Session {
     pub(crate) ended_time: Option<Micros>,
 }
 
+/// A session as it is shown to the person whose it is.
+#[derive(Debug, Clone)]
+pub(crate) struct ListedSession {
+    /// The session.
+    pub(crate) session: Session,
+    /// What they called the device.
+    pub(crate) device_label: String,
+    /// The address that the login came from.
+    pub(crate) address: String,
+    /// The program that it came from.
+    pub(crate) user_agent: String,
+    /// Why it was ended, where it was.
+    pub(crate) end_reason: Option<String>,
+}
+
 impl Session {
     /// Whether it can be used at `now`.
     pub(crate) fn lives(&self, now: Micros, limits: SessionLimits) -> bool {
-        self.ended_time.is_none()
-            && now < self.end(limits)
-            && now < self.last_used_time.saturating_add(micros(limits.idle))
+        self.ended_time.is_none() && now < self.expiry(limits)
+    }
+
+    /// The moment it ends if nobody uses it any more.
+    pub(crate) fn expiry(&self, limits: SessionLimits) -> Micros {
+        let idle = self.last_used_time.saturating_add(micros(limits.idle));
+        idle.min(self.end(limits))
     }
 
     /// The moment it ends at the latest: no token of it lives longer.
@@ -82,6 +112,7 @@ mod tests {
     const LIMITS: SessionLimits = SessionLimits {
         idle: Duration::from_secs(7),
         absolute: Duration::from_secs(30),
+        per_user: 100,
     };
     const SECOND: Micros = 1_000_000;
 

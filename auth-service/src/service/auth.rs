@@ -12,7 +12,9 @@ use tonic::{Request, Response, Status};
 use super::{Known, Visitor, sign_in};
 use crate::actions::introspect::{Introspection, introspect};
 use crate::actions::logout::{Holding, log_out};
-use crate::actions::{accounts, login, password, refresh, register, service_token};
+use crate::actions::{
+    accounts, login, password, refresh, register, service_token, sessions, step_up,
+};
 use crate::app::App;
 use crate::domain::RefreshToken;
 use crate::wire::{self, TOKEN_TYPE};
@@ -61,7 +63,7 @@ impl AuthService for Auth {
         if message.refresh_token.is_empty() {
             return Err(Fault::field("refresh_token", "is needed").into());
         }
-        let token = RefreshToken::parse(&message.refresh_token)
+        let token = RefreshToken::parse(&message.refresh_token, &self.0.refresh_keys)
             .ok_or_else(|| Fault::new(Reason::RefreshInvalid, "the refresh token is not valid"))?;
         let issued = refresh::refresh(&self.0, &token, &origin).await?;
         Ok(Response::new(wire::tokens(&issued, "Tokens refreshed.")))
@@ -78,11 +80,44 @@ impl AuthService for Auth {
         } = Visitor::of(request)?;
         let holding = match message.refresh_token.as_str() {
             "" => bearer_token(&metadata).map_or(Holding::Nothing, Holding::Access),
-            text => RefreshToken::parse(text).map_or(Holding::Nothing, Holding::Refresh),
+            text => RefreshToken::parse(text, &self.0.refresh_keys)
+                .map_or(Holding::Nothing, Holding::Refresh),
         };
         log_out(&self.0, holding, &origin).await?;
         Ok(Response::new(pb::LogoutResponse {
             message: "Successfully logged out.".to_owned(),
+        }))
+    }
+
+    async fn logout_everywhere(
+        &self,
+        request: Request<pb::LogoutEverywhereRequest>,
+    ) -> Result<Response<pb::LogoutEverywhereResponse>, Status> {
+        let Known { caller, origin, .. } = Known::of(request)?;
+        let ended = sessions::log_out_everywhere(&self.0, &caller, &origin).await?;
+        Ok(Response::new(pb::LogoutEverywhereResponse {
+            message: "Successfully logged out everywhere.".to_owned(),
+            sessions_ended: i32::try_from(ended).unwrap_or(i32::MAX),
+        }))
+    }
+
+    async fn reauthenticate(
+        &self,
+        request: Request<pb::ReauthenticateRequest>,
+    ) -> Result<Response<pb::ReauthenticateResponse>, Status> {
+        let Known {
+            caller,
+            message,
+            origin,
+        } = Known::of(request)?;
+        let given = sign_in::step_up(&message)?;
+        let fresh = step_up::reauthenticate(&self.0, &caller, &given, &origin).await?;
+        Ok(Response::new(pb::ReauthenticateResponse {
+            access_token: fresh.access.text.expose_secret().to_owned(),
+            token_type: TOKEN_TYPE.to_owned(),
+            expires_in: fresh.access.expires_in,
+            session_id: fresh.session,
+            auth_time: Some(wire::timestamp(fresh.auth_time)),
         }))
     }
 

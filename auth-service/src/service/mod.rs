@@ -5,6 +5,7 @@ mod audit;
 mod auth;
 mod import;
 mod service_accounts;
+mod sessions;
 mod sign_in;
 mod users;
 
@@ -15,6 +16,7 @@ use millgate_contract::auth::v1::access_token_service_server::AccessTokenService
 use millgate_contract::auth::v1::audit_service_server::AuditServiceServer;
 use millgate_contract::auth::v1::auth_service_server::AuthServiceServer;
 use millgate_contract::auth::v1::service_account_service_server::ServiceAccountServiceServer;
+use millgate_contract::auth::v1::session_service_server::SessionServiceServer;
 use millgate_contract::auth::v1::user_service_server::UserServiceServer;
 use millgate_guard::{Admitted, Anyone, Caller, Refusal};
 use tonic::metadata::MetadataMap;
@@ -31,6 +33,7 @@ pub(crate) const SERVICES: &[&str] = &[
     "millgate.auth.v1.AuditService",
     "millgate.auth.v1.AuthService",
     "millgate.auth.v1.ServiceAccountService",
+    "millgate.auth.v1.SessionService",
     "millgate.auth.v1.UserService",
 ];
 
@@ -42,6 +45,7 @@ pub(crate) const LOGIN_PATHS: &[&str] = &[
     "/millgate.auth.v1.AuthService/Login",
     "/millgate.auth.v1.AuthService/Register",
     "/millgate.auth.v1.AuthService/ChangePassword",
+    "/millgate.auth.v1.AuthService/Reauthenticate",
 ];
 
 /// All services, with the check of the caller's standing before each of them.
@@ -57,9 +61,12 @@ pub(crate) fn routes(app: &Arc<App>, max_message_bytes: usize) -> Routes {
     let service_accounts =
         ServiceAccountServiceServer::new(service_accounts::ServiceAccounts(app.clone()))
             .max_decoding_message_size(max_message_bytes);
+    let sessions = SessionServiceServer::new(sessions::Sessions(app.clone()))
+        .max_decoding_message_size(max_message_bytes);
     let routes = Routes::new(auth)
         .add_service(access_tokens)
         .add_service(service_accounts)
+        .add_service(sessions)
         .add_service(users)
         .add_service(audit)
         .prepare();

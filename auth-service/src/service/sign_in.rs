@@ -5,6 +5,7 @@ use millgate_guard::Scopes;
 use millgate_platform::{Fault, Fields};
 
 use crate::actions::login::LoginName;
+use crate::actions::step_up::Given;
 use crate::domain::{
     ClientId, ClientSecret, DeviceLabel, Email, Names, NewPassword, Password, Username,
 };
@@ -79,6 +80,18 @@ pub(super) fn service_token(message: &pb::IssueServiceTokenRequest) -> Result<Se
     let asked = fields.parse("scope", wire::scope(&message.scope));
     let (secret, asked) = fields.all((secret, asked))?;
     Ok((ClientId::parse(&message.client_id).ok(), secret, asked))
+}
+
+/// What a person proves with that they still are who they are.
+pub(super) fn step_up(message: &pb::ReauthenticateRequest) -> Result<Given, Fault> {
+    let mut fields = Fields::new();
+    let password = fields.parse(
+        "current_password",
+        Password::parse(&message.current_password),
+    );
+    fields
+        .all((password,))
+        .map(|(password,)| Given { password })
 }
 
 /// The old and the new password of a change.

@@ -8,6 +8,7 @@ pub(crate) mod refresh_tokens;
 pub(crate) mod secrets_check;
 pub(crate) mod service_account_secrets;
 pub(crate) mod service_accounts;
+pub(crate) mod session_list;
 pub(crate) mod sessions;
 pub(crate) mod standing;
 pub(crate) mod throttle;

@@ -8,10 +8,9 @@ use sqlx::FromRow;
 
 use super::sessions::{self, columns};
 use super::{Hold, hold};
-use crate::domain::{Micros, RefreshToken, Session};
+use crate::domain::{Family, LONG_AGO, Micros, RefreshToken, Session};
 
-const INSERT: &str =
-    "INSERT INTO refresh_tokens (token_hash, session_id, create_time) VALUES ($1, $2, $3)";
+const INSERT: &str = "INSERT INTO refresh_tokens (token_hash, session_id, create_time, number) VALUES ($1, $2, $3, $4)";
 
 /// Adds an unused token to a session.
 pub(crate) async fn insert(
@@ -24,29 +23,84 @@ pub(crate) async fn insert(
         .bind(token.stored())
         .bind(session)
         .bind(now)
+        .bind(token.place().map(|place| place.number))
         .execute(c)
         .await
         .map(drop))?;
     Ok(())
 }
 
+const BEGIN_FAMILY: &str = "\
+    UPDATE sessions SET refresh_floor = refresh_count + 1, refresh_count = refresh_count + 1 WHERE id = $1
+    RETURNING refresh_count";
+const FORGET_ALL: &str = "DELETE FROM refresh_tokens WHERE session_id = $1";
+
+/// Forgets all tokens of a session, which the transaction holds: they are unknown from now on. Gives the number of the
+/// next one, the first of a new family.
+pub(crate) async fn begin_family(tx: &mut Tx, session: &str) -> Result<i64, Fault> {
+    Ok(on_tx!(tx, |c| {
+        sqlx::query(FORGET_ALL)
+            .bind(session)
+            .execute(&mut *c)
+            .await?;
+        sqlx::query_scalar(BEGIN_FAMILY)
+            .bind(session)
+            .fetch_one(c)
+            .await
+    })?)
+}
+
+/// A session that the transaction holds, and the numbers of its tokens.
+pub(crate) struct Held {
+    /// The session.
+    pub(crate) session: Session,
+    /// The numbers.
+    pub(crate) family: Family,
+}
+
+#[derive(FromRow)]
+struct HeldRow {
+    #[sqlx(flatten)]
+    session: sessions::Row,
+    refresh_count: i64,
+    refresh_floor: i64,
+}
+
 const HOLD_SESSION: Hold = hold!(
     "SELECT ",
     columns!(),
-    " FROM sessions WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)"
+    ", refresh_count, refresh_floor FROM sessions WHERE id = $1"
+);
+/// For a token that does not say whose it is.
+const HOLD_SESSION_OF: Hold = hold!(
+    "SELECT ",
+    columns!(),
+    ", refresh_count, refresh_floor FROM sessions \
+     WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)"
 );
 
-/// The session that a token belongs to, held until the end of the transaction. None for an unknown token.
-pub(crate) async fn hold_session(
-    tx: &mut Tx,
-    token: &RefreshToken,
-) -> Result<Option<Session>, Fault> {
-    let sql = HOLD_SESSION.sql(tx);
-    let row: Option<sessions::Row> = on_tx!(tx, |c| sqlx::query_as(sql)
-        .bind(token.stored())
-        .fetch_optional(c)
-        .await)?;
-    Ok(row.map(Session::from))
+/// The session that a token says it belongs to, held until the end of the transaction. None where there is none.
+pub(crate) async fn hold_session(tx: &mut Tx, token: &RefreshToken) -> Result<Option<Held>, Fault> {
+    let row: Option<HeldRow> = if let Some(place) = token.place() {
+        let sql = HOLD_SESSION.sql(tx);
+        on_tx!(tx, |c| sqlx::query_as(sql)
+            .bind(&place.session)
+            .fetch_optional(c)
+            .await)?
+    } else {
+        let sql = HOLD_SESSION_OF.sql(tx);
+        on_tx!(tx, |c| sqlx::query_as(sql)
+            .bind(token.stored())
+            .fetch_optional(c)
+            .await)?
+    };
+    Ok(row.map(|row| Held {
+        session: row.session.into(),
+        family: Family {
+            floor: row.refresh_floor,
+            count: row.refresh_count,
+        },
+    }))
 }
 
 /// What has become of a token.
@@ -63,17 +117,24 @@ const LOOK_UP: &str = "\
      AS child_is_unused
     FROM refresh_tokens WHERE token_hash = $1";
 
-/// What has become of a token whose session the transaction holds. None when it has been deleted meanwhile.
+/// What has become of a token whose session the transaction holds. None when it is unknown.
 pub(crate) async fn look_up(
     tx: &mut Tx,
+    held: &Held,
     token: &RefreshToken,
     child: &RefreshToken,
 ) -> Result<Option<Use>, Fault> {
-    Ok(on_tx!(tx, |c| sqlx::query_as(LOOK_UP)
+    let found = on_tx!(tx, |c| sqlx::query_as(LOOK_UP)
         .bind(token.stored())
         .bind(child.stored())
         .fetch_optional(c)
-        .await)?)
+        .await)?;
+    Ok(found.or_else(|| {
+        held.family.has_used(token).then_some(Use {
+            used_time: Some(LONG_AGO),
+            child_is_unused: false,
+        })
+    }))
 }
 
 const USE_UP: &str =
@@ -97,14 +158,29 @@ pub(crate) async fn use_up(tx: &mut Tx, token: &RefreshToken, now: Micros) -> Re
     }
 }
 
-const DELETE_ALL: &str = "DELETE FROM refresh_tokens WHERE session_id = $1";
+const COUNT_UP: &str =
+    "UPDATE sessions SET last_used_time = $2, refresh_count = refresh_count + 1 WHERE id = $1";
+const FORGET: &str = "DELETE FROM refresh_tokens WHERE session_id = $1 AND number < $2";
 
-/// Deletes all tokens of a session: they are unknown from now on.
-pub(crate) async fn delete_all(tx: &mut Tx, session: &str) -> Result<(), Fault> {
-    on_tx!(tx, |c| sqlx::query(DELETE_ALL)
-        .bind(session)
-        .execute(c)
-        .await
-        .map(drop))?;
+/// Marks that a session, which the transaction holds, got another token: its idle time begins anew, and the rows of
+/// tokens that were used long ago go.
+pub(crate) async fn count_up(tx: &mut Tx, held: &Held, now: Micros) -> Result<(), Fault> {
+    let family = Family {
+        count: held.family.count + 1,
+        ..held.family
+    };
+    on_tx!(tx, |c| {
+        sqlx::query(COUNT_UP)
+            .bind(&held.session.id)
+            .bind(now)
+            .execute(&mut *c)
+            .await?;
+        sqlx::query(FORGET)
+            .bind(&held.session.id)
+            .bind(family.forgotten_below())
+            .execute(c)
+            .await
+            .map(drop)
+    })?;
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Sessions.
 
-use millgate_platform::{Database, Fault, Tx, on_tx, on_write};
+use millgate_platform::{Database, Fault, Tx, on, on_tx, on_write};
 use sqlx::FromRow;
 
-use crate::domain::{EndReason, Micros, Session};
+use crate::domain::{EndReason, Micros, Session, SessionLimits, micros};
 
 /// The columns of a [`Row`].
 macro_rules! columns {
@@ -75,17 +75,15 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-const MARK_USED: &str = "UPDATE sessions SET last_used_time = $2 WHERE id = $1";
+const BY_ID: &str = concat!("SELECT ", columns!(), " FROM sessions WHERE id = $1");
 
-/// Marks that a session, which the transaction holds, was used: its idle time begins anew.
-pub(crate) async fn mark_used(tx: &mut Tx, id: &str, now: Micros) -> Result<(), Fault> {
-    on_tx!(tx, |c| sqlx::query(MARK_USED)
+/// The session of this id.
+pub(crate) async fn by_id(db: &Database, id: &str) -> Result<Option<Session>, Fault> {
+    let row: Option<Row> = on!(db, |c| sqlx::query_as(BY_ID)
         .bind(id)
-        .bind(now)
-        .execute(c)
-        .await
-        .map(drop))?;
-    Ok(())
+        .fetch_optional(c)
+        .await)?;
+    Ok(row.map(Session::from))
 }
 
 const PROVE_AGAIN: &str = concat!(
@@ -169,6 +167,37 @@ pub(crate) async fn end_all(
         .execute(c)
         .await
         .map(|done| done.rows_affected()))?)
+}
+
+/// SQLite takes an OFFSET only after a LIMIT.
+const MORE_THAN_ANYBODY_HAS: i64 = 1_000_000;
+const END_SURPLUS: &str = "\
+    UPDATE sessions SET ended_time = $2, end_reason = $7 WHERE ended_time IS NULL AND id IN (
+        SELECT id FROM sessions
+        WHERE user_id = $1 AND id <> $8 AND ended_time IS NULL AND create_time > $3 AND last_used_time > $4
+        ORDER BY last_used_time DESC, create_time DESC, id LIMIT $5 OFFSET $6)
+    RETURNING id";
+
+/// Ends the sessions of a person, whose account the transaction holds, that are more than they may have beside `new`:
+/// those not used for the longest. Gives their ids.
+pub(crate) async fn end_surplus(
+    tx: &mut Tx,
+    user_id: i64,
+    new: &str,
+    limits: SessionLimits,
+    now: Micros,
+) -> Result<Vec<String>, Fault> {
+    Ok(on_tx!(tx, |c| sqlx::query_scalar(END_SURPLUS)
+        .bind(user_id)
+        .bind(now)
+        .bind(now.saturating_sub(micros(limits.absolute)))
+        .bind(now.saturating_sub(micros(limits.idle)))
+        .bind(MORE_THAN_ANYBODY_HAS)
+        .bind(i64::from(limits.per_user) - 1)
+        .bind(EndReason::TooMany.as_str())
+        .bind(new)
+        .fetch_all(c)
+        .await)?)
 }
 
 /// How many sessions one statement deletes: it must not hold SQLite's one writer for long.

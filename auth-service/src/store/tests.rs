@@ -1,14 +1,15 @@
 //! One suite for both databases: what each statement promises.
 
 use millgate_platform::testing::both_databases;
-use millgate_platform::{Database, Fault, Reason, SystemEntropy, Tx};
+use millgate_platform::{Database, Fault, Reason, SystemEntropy, Tx, on_tx};
+use std::time::Duration;
 
 use super::throttle::Counted;
 use super::{MIGRATIONS, refresh_tokens, secrets_check, sessions, standing, throttle, users};
 use crate::domain::throttle::delay;
 use crate::domain::{
-    Email, EndReason, ExternalId, NameChange, Names, NewUser, RefreshToken, Role, Session, User,
-    Username,
+    Email, EndReason, ExternalId, LONG_AGO, NameChange, Names, NewUser, Place, RefreshToken, Role,
+    Session, SessionLimits, User, Username,
 };
 
 fn new(username: &str, role: Role) -> NewUser {
@@ -43,6 +44,15 @@ async fn user(db: &Database, name: &str) -> User {
         .expect("inserted")
 }
 
+/// A refresh token of a session.
+fn token(session: &str, number: i64) -> RefreshToken {
+    let place = Place {
+        session: session.to_owned(),
+        number,
+    };
+    RefreshToken::generate(&SystemEntropy, place)
+}
+
 /// A session with one refresh token.
 async fn session(db: &Database, user_id: i64, id: &str, at: i64) -> RefreshToken {
     let session = Session {
@@ -59,11 +69,14 @@ async fn session(db: &Database, user_id: i64, id: &str, at: i64) -> RefreshToken
         address: "::1",
         user_agent: "",
     };
-    let token = RefreshToken::generate(&SystemEntropy);
     let mut tx = db.begin().await.expect("begun");
     sessions::insert(&mut tx, &session, &origin)
         .await
         .expect("inserted");
+    let number = refresh_tokens::begin_family(&mut tx, id)
+        .await
+        .expect("begun");
+    let token = token(id, number);
     refresh_tokens::insert(&mut tx, &token, id, at)
         .await
         .expect("inserted");
@@ -76,6 +89,7 @@ async fn held(db: &Database, token: &RefreshToken) -> Option<Session> {
     refresh_tokens::hold_session(&mut tx, token)
         .await
         .expect("read")
+        .map(|held| held.session)
 }
 
 fn reason<T: std::fmt::Debug>(result: Result<T, Fault>) -> Reason {
@@ -191,55 +205,111 @@ async fn a_login_counts_only_for_the_generation_whose_password_was_checked() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_is_used_up_once() {
+async fn a_refresh_token_is_used_up_once_and_known_when_its_row_is_gone() {
     both_databases(&MIGRATIONS, |db| async move {
         let ada = user(&db, "ada").await;
-        let token = session(&db, ada.id, "s1", 10).await;
-        let child = RefreshToken::generate(&SystemEntropy);
+        let first = session(&db, ada.id, "s1", 10).await;
+        let (second, third) = (token("s1", 2), token("s1", 3));
         assert!(
-            held(&db, &child).await.is_none(),
-            "an unknown token has no session"
+            held(&db, &token("s2", 1)).await.is_none(),
+            "nobody has this session"
         );
-        assert_eq!(held(&db, &token).await.expect("held").id, "s1");
+        assert_eq!(held(&db, &first).await.expect("held").id, "s1");
 
         let mut tx = db.begin().await.expect("begun");
-        let fresh = refresh_tokens::look_up(&mut tx, &token, &child)
-            .await
-            .expect("read")
-            .expect("there");
-        assert_eq!((fresh.used_time, fresh.child_is_unused), (None, false));
-        refresh_tokens::use_up(&mut tx, &token, 20)
-            .await
-            .expect("used");
-        refresh_tokens::insert(&mut tx, &child, "s1", 20)
-            .await
-            .expect("inserted");
-        let used = refresh_tokens::look_up(&mut tx, &token, &child)
-            .await
-            .expect("read")
-            .expect("there");
-        assert_eq!((used.used_time, used.child_is_unused), (Some(20), true));
-        assert_eq!(
-            reason(refresh_tokens::use_up(&mut tx, &token, 21).await),
-            Reason::Internal
-        );
-        refresh_tokens::use_up(&mut tx, &child, 22)
-            .await
-            .expect("used");
-        let both = refresh_tokens::look_up(&mut tx, &token, &child)
-            .await
-            .expect("read")
-            .expect("there");
-        assert!(!both.child_is_unused);
-        refresh_tokens::delete_all(&mut tx, "s1")
-            .await
-            .expect("deleted");
-        assert!(
-            refresh_tokens::look_up(&mut tx, &token, &child)
+        let hold = async |tx: &mut Tx| {
+            let held = refresh_tokens::hold_session(tx, &first).await;
+            held.expect("read").expect("held")
+        };
+        let look_up = async |tx: &mut Tx, token: &RefreshToken, child: &RefreshToken| {
+            let held = hold(tx).await;
+            let used = refresh_tokens::look_up(tx, &held, token, child).await;
+            used.expect("read")
+                .map(|used| (used.used_time, used.child_is_unused))
+        };
+        assert_eq!(look_up(&mut tx, &first, &second).await, Some((None, false)));
+        assert_eq!(look_up(&mut tx, &second, &third).await, None, "not issued");
+        for (parent, child, now) in [(&first, &second, 20), (&second, &third, 30)] {
+            let held = hold(&mut tx).await;
+            refresh_tokens::use_up(&mut tx, parent, now)
                 .await
-                .expect("read")
-                .is_none()
+                .expect("used");
+            refresh_tokens::insert(&mut tx, child, "s1", now)
+                .await
+                .expect("inserted");
+            refresh_tokens::count_up(&mut tx, &held, now)
+                .await
+                .expect("counted");
+            assert_eq!(
+                look_up(&mut tx, parent, child).await,
+                Some((Some(now), true))
+            );
+            assert_eq!(
+                reason(refresh_tokens::use_up(&mut tx, parent, 41).await),
+                Reason::Internal
+            );
+        }
+        let held = hold(&mut tx).await;
+        assert_eq!((held.session.last_used_time, held.family.count), (30, 3));
+        let rows: i64 = on_tx!(tx, |c| sqlx::query_scalar(
+            "SELECT count(*) FROM refresh_tokens"
+        )
+        .fetch_one(c)
+        .await)
+        .expect("counted");
+        assert_eq!(rows, 2, "the newest and the one before it");
+        assert_eq!(
+            look_up(&mut tx, &first, &second).await,
+            Some((Some(LONG_AGO), false))
         );
+        let number = refresh_tokens::begin_family(&mut tx, "s1").await;
+        assert_eq!(number.expect("begun"), 4);
+        for forgotten in [&first, &second, &third] {
+            assert_eq!(look_up(&mut tx, forgotten, &token("s1", 9)).await, None);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_too_many_sessions_the_ones_not_used_for_the_longest_end() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let (ada, bob) = (user(&db, "ada").await, user(&db, "bob").await);
+        let limits = SessionLimits {
+            idle: Duration::from_secs(60),
+            absolute: Duration::from_secs(600),
+            per_user: 3,
+        };
+        const NOW: i64 = 700_000_000;
+        // Three live ones, of which the newest has not been used for the longest; one that has ended by itself.
+        for (id, at) in [
+            ("s1", NOW - 30),
+            ("s2", NOW - 20),
+            ("s3", NOW - 40),
+            ("old", 5),
+        ] {
+            session(&db, ada.id, id, at).await;
+        }
+        session(&db, bob.id, "bobs", NOW - 50).await;
+        let end_surplus = async |user: &User, new: &str| {
+            let mut tx = db.begin().await.expect("begun");
+            let ended = sessions::end_surplus(&mut tx, user.id, new, limits, NOW).await;
+            tx.commit().await.expect("committed");
+            ended.expect("ended")
+        };
+        assert!(
+            end_surplus(&ada, "s3").await.is_empty(),
+            "three are not too many"
+        );
+        session(&db, ada.id, "s4", NOW).await;
+        session(&db, ada.id, "s5", NOW).await;
+        let mut ended = end_surplus(&ada, "s5").await;
+        ended.sort();
+        assert_eq!(ended, ["s1", "s3"]);
+        assert!(end_surplus(&ada, "s5").await.is_empty());
+        assert!(end_surplus(&bob, "bobs").await.is_empty());
+        let of = sessions::by_id(&db, "s3").await.expect("read");
+        assert_eq!(of.expect("kept").ended_time, Some(NOW));
     })
     .await;
 }

@@ -342,6 +342,20 @@ pub(crate) async fn enable(tx: &mut Tx, id: i64, now: Micros) -> Result<User, Fa
     row.try_into()
 }
 
+const RAISE_GENERATION: &str =
+    "UPDATE users SET generation = generation + 1 WHERE id = $1 AND state = 'active'";
+
+/// Ends every token of the account issued before, and holds it until the end of the transaction. False when there is
+/// none that is active.
+pub(crate) async fn raise_generation(tx: &mut Tx, id: i64) -> Result<bool, Fault> {
+    let raised = on_tx!(tx, |c| sqlx::query(RAISE_GENERATION)
+        .bind(id)
+        .execute(c)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(raised == 1)
+}
+
 const DELETE: &str = "DELETE FROM users WHERE id = $1";
 
 /// Deletes an account; its sessions and refresh tokens go with it.

@@ -10,6 +10,7 @@ mod tests {
     mod admins;
     mod audit;
     mod binary;
+    mod crash;
     mod guard;
     mod idempotency;
     mod import;
@@ -19,10 +20,13 @@ mod tests {
     mod machines;
     mod password;
     mod refresh;
+    mod refresh_race;
     mod register;
     mod service_accounts;
+    mod sessions;
     mod standing;
     mod start;
+    mod step_up;
     mod suspension;
     mod throttle;
     mod validate;

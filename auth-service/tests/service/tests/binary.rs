@@ -104,6 +104,12 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// Ends it as a power cut would (SIGKILL).
+    pub(crate) fn kill(mut self) {
+        self.process.kill().expect("killed");
+        self.process.wait().expect("ended");
+    }
+
     /// Asks it to stop; gives what it logged since it served.
     fn stop(mut self) -> String {
         terminate(&self.process);
@@ -118,7 +124,7 @@ impl Running {
     }
 }
 
-async fn connect(endpoint: &str) -> Channel {
+pub(crate) async fn connect(endpoint: &str) -> Channel {
     let endpoint = Channel::from_shared(endpoint.to_owned()).expect("an address");
     endpoint.connect().await.expect("it answers")
 }

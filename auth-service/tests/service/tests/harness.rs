@@ -10,6 +10,7 @@ use millgate_contract::auth::v1::access_token_service_client::AccessTokenService
 use millgate_contract::auth::v1::audit_service_client::AuditServiceClient;
 use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
 use millgate_contract::auth::v1::service_account_service_client::ServiceAccountServiceClient;
+use millgate_contract::auth::v1::session_service_client::SessionServiceClient;
 use millgate_contract::auth::v1::user_service_client::UserServiceClient;
 use millgate_guard::testing::{Issuer, ManualClock};
 use millgate_guard::{FilePermissions, KeyRing, SharedRing};
@@ -101,6 +102,7 @@ pub(crate) struct House {
     pub(crate) service_accounts: ServiceAccountServiceClient<Channel>,
     pub(crate) access_tokens: AccessTokenServiceClient<Channel>,
     pub(crate) audit: AuditServiceClient<Channel>,
+    pub(crate) sessions: SessionServiceClient<Channel>,
     /// For a look behind the server's back.
     pub(crate) db: Database,
     /// Signs with the server's own key, as a thief of it could.
@@ -171,7 +173,8 @@ impl House {
             users: UserServiceClient::new(channel.clone()),
             access_tokens: AccessTokenServiceClient::new(channel.clone()),
             service_accounts: ServiceAccountServiceClient::new(channel.clone()),
-            audit: AuditServiceClient::new(channel),
+            audit: AuditServiceClient::new(channel.clone()),
+            sessions: SessionServiceClient::new(channel),
             db,
             issuer: Issuer::over(SharedRing::new(ring), clock.clone()),
             place,

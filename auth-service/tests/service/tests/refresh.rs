@@ -1,6 +1,5 @@
 use super::harness::*;
 use millgate_contract::auth::v1 as pb;
-use std::collections::HashSet;
 use std::time::Duration;
 use tonic::Code;
 
@@ -161,93 +160,6 @@ async fn an_idle_session_ends_and_a_busy_one_ends_at_its_absolute_limit() {
 }
 
 #[tokio::test]
-async fn many_equal_refreshes_at_once_leave_exactly_one_live_successor() {
-    on_both(async |house| {
-        let mut token = house.login(ADMIN).await.refresh_token;
-        for round in 0..200 {
-            let auth = house.auth.clone();
-            let results = at_once(8, |_| {
-                let (mut auth, refresh_token) = (auth.clone(), token.clone());
-                async move { auth.refresh(pb::RefreshRequest { refresh_token }).await }
-            })
-            .await;
-            let children: HashSet<String> = results
-                .into_iter()
-                .map(|result| {
-                    result
-                        .unwrap_or_else(|error| panic!("round {round}: {error}"))
-                        .into_inner()
-                        .refresh_token
-                })
-                .collect();
-            assert_eq!(children.len(), 1, "round {round}");
-            assert_eq!(house.count(LIVE).await, 1, "round {round}");
-            token = children.into_iter().next().expect("one");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_refresh_that_races_the_end_of_its_session_never_leaves_a_live_token() {
-    on_both(async |house| {
-        for round in 0..60 {
-            let name = format!("racer-{round}");
-            let user = house.register(&name).await;
-            let tokens = house.login(&name).await;
-            let admin = house.admin().await;
-            let (mut refreshing, mut ending, mut users) =
-                (house.auth.clone(), house.auth.clone(), house.users.clone());
-            let refresh_token = tokens.refresh_token.clone();
-            let refreshed = tokio::spawn(async move {
-                refreshing
-                    .refresh(pb::RefreshRequest { refresh_token })
-                    .await
-            });
-            match round % 3 {
-                0 => {
-                    let logout = with(&tokens.access_token, pb::LogoutRequest::default());
-                    ending.logout(logout).await.expect("logged out");
-                }
-                1 => {
-                    let role = pb::SetUserRoleRequest {
-                        id: user.id,
-                        role: pb::Role::User.into(),
-                        ..Default::default()
-                    };
-                    users
-                        .set_user_role(with(&admin, role))
-                        .await
-                        .expect("role set");
-                }
-                _ => {
-                    let delete = pb::DeleteUserRequest {
-                        id: user.id,
-                        ..Default::default()
-                    };
-                    users
-                        .delete_user(with(&admin, delete))
-                        .await
-                        .expect("deleted");
-                }
-            }
-            if let Ok(answer) = refreshed.await.expect("no panic") {
-                let answer = answer.into_inner();
-                assert!(
-                    house.who_am_i(&answer.access_token).await.is_err(),
-                    "round {round}"
-                );
-                assert!(
-                    house.refresh(&answer.refresh_token).await.is_err(),
-                    "round {round}"
-                );
-            }
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn the_role_is_read_again_at_a_refresh() {
     on_both(async |house| {
         let (user, tokens) = house.person("worker", pb::Role::User).await;
@@ -270,6 +182,137 @@ async fn the_role_is_read_again_at_a_refresh() {
             .expect("refreshed");
         let me = house.who_am_i(&fresh.access_token).await.expect("known");
         assert_eq!(me.user.expect("a person").role(), pb::Role::Mechanic);
+    })
+    .await;
+}
+
+const ROWS: &str = "SELECT count(*) FROM refresh_tokens";
+
+#[tokio::test]
+async fn a_session_keeps_two_rows_and_knows_every_token_that_it_ever_used() {
+    on_both(async |house| {
+        // The first of them, one of the middle, the last but two: whichever comes again ends the session.
+        for again in [0, 17, 37] {
+            let rows = house.count(ROWS).await;
+            let mut tokens = vec![house.login(ADMIN).await.refresh_token];
+            for _ in 0..40 {
+                let last = tokens.last().expect("one");
+                let next = house.refresh(last).await.expect("refreshed");
+                tokens.push(next.refresh_token);
+                assert!(house.count(ROWS).await <= rows + 2);
+            }
+            assert_eq!(
+                reason(house.refresh(&tokens[again]).await),
+                "REFRESH_REUSED"
+            );
+            assert_eq!(reason(house.refresh(&tokens[40]).await), "SESSION_ENDED");
+            assert_eq!(house.count(LIVE).await, 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_used_token_of_long_ago_still_logs_its_session_out() {
+    on_both(async |house| {
+        let first = house.login(ADMIN).await;
+        let mut last = first.clone();
+        for _ in 0..4 {
+            last = house.refresh(&last.refresh_token).await.expect("refreshed");
+        }
+        let logout = pb::LogoutRequest {
+            refresh_token: first.refresh_token,
+        };
+        house.auth.clone().logout(logout).await.expect("logged out");
+        assert_eq!(
+            reason(house.refresh(&last.refresh_token).await),
+            "SESSION_ENDED"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_from_before_a_password_change_are_unknown_and_end_nothing() {
+    on_both(async |house| {
+        house.register("ada").await;
+        let first = house.login("ada").await;
+        let second = house
+            .refresh(&first.refresh_token)
+            .await
+            .expect("refreshed");
+        let third = house
+            .refresh(&second.refresh_token)
+            .await
+            .expect("refreshed");
+        let request = pb::ChangePasswordRequest {
+            current_password: PASSWORD.into(),
+            new_password: "quite another password".into(),
+        };
+        let changed = house
+            .auth
+            .clone()
+            .change_password(with(&third.access_token, request))
+            .await
+            .expect("changed")
+            .into_inner();
+        for old in [first, second, third] {
+            assert_eq!(
+                reason(house.refresh(&old.refresh_token).await),
+                "REFRESH_INVALID"
+            );
+            let logout = pb::LogoutRequest {
+                refresh_token: old.refresh_token,
+            };
+            house.auth.clone().logout(logout).await.expect("answered");
+        }
+        house
+            .refresh(&changed.refresh_token)
+            .await
+            .expect("the session lives");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_from_before_there_were_places_works_once_like_any_other() {
+    on_both(async |house| {
+        let session = house.login(ADMIN).await.session_id;
+        // 32 zero bytes, as an older version would have sent and stored them.
+        let old = "A".repeat(43);
+        let hash = ring::digest::digest(&ring::digest::SHA256, &[0; 32]);
+        millgate_platform::on_write!(house.db, |c| {
+            sqlx::query("UPDATE sessions SET refresh_count = 0, refresh_floor = 0")
+                .execute(c)
+                .await
+                .map(drop)
+        })
+        .expect("reset");
+        millgate_platform::on_write!(house.db, |c| sqlx::query(
+            "UPDATE refresh_tokens SET token_hash = $1, number = NULL WHERE session_id = $2"
+        )
+        .bind(hash.as_ref())
+        .bind(&session)
+        .execute(c)
+        .await
+        .map(drop))
+        .expect("replaced");
+        let second = house.refresh(&old).await.expect("refreshed");
+        let again = house.refresh(&old).await.expect("a retry");
+        assert_eq!(again.refresh_token, second.refresh_token);
+        let third = house
+            .refresh(&second.refresh_token)
+            .await
+            .expect("refreshed");
+        let fourth = house
+            .refresh(&third.refresh_token)
+            .await
+            .expect("refreshed");
+        assert_eq!(reason(house.refresh(&old).await), "REFRESH_REUSED");
+        assert_eq!(
+            reason(house.refresh(&fourth.refresh_token).await),
+            "SESSION_ENDED"
+        );
     })
     .await;
 }
