@@ -12,11 +12,12 @@ use crate::store;
 use crate::store::throttle::Counted;
 
 /// An attempt that was let through. Whoever holds one checks the password or the code, and then says what became of it:
-/// [`Attempt::succeeded`], [`Attempt::unchecked`], or nothing: an attempt that is dropped has failed.
+/// [`Attempt::succeeded`], or nothing: an attempt that is dropped has failed. A place in the queue of the hashing pool is
+/// taken before: whoever is sent away because the service is busy has not tried.
 #[must_use]
 pub(crate) struct Attempt {
     /// Nothing where the throttles are switched off.
-    counted: Option<(Vec<u8>, i64)>,
+    counted: Option<Vec<u8>>,
     /// The address's bucket, where there is one.
     address: Option<Vec<u8>>,
 }
@@ -51,8 +52,8 @@ impl Attempt {
         // Also when the account is blocked: whoever knocks all the same has used up one of the address's attempts.
         tx.commit().await?;
         match counted {
-            Counted::Admitted(attempt) => Ok(Self {
-                counted: Some((key, attempt)),
+            Counted::Admitted(_) => Ok(Self {
+                counted: Some(key),
                 address,
             }),
             Counted::Blocked(until) => Err(throttled(counter, until, now)),
@@ -67,26 +68,10 @@ impl Attempt {
         if let Some(address) = &self.address {
             store::throttle::pour_back(tx, address).await?;
         }
-        if let Some((key, _)) = &self.counted {
+        if let Some(key) = &self.counted {
             store::throttle::clear(tx, key).await?;
         }
         Ok(())
-    }
-
-    /// It was never checked (the service is busy): it does not count.
-    ///
-    /// # Errors
-    /// STORE_UNAVAILABLE.
-    pub(crate) async fn unchecked(self, app: &App) -> Result<(), Fault> {
-        let Some((key, attempt)) = &self.counted else {
-            return Ok(());
-        };
-        let mut tx = app.db.begin().await?;
-        if let Some(address) = &self.address {
-            store::throttle::pour_back(&mut tx, address).await?;
-        }
-        store::throttle::take_back(&mut tx, key, *attempt).await?;
-        tx.commit().await
     }
 }
 

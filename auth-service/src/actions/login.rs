@@ -45,19 +45,14 @@ pub(crate) async fn log_in(
         subject,
         ..Event::default()
     };
+    let place = app.hashing.place()?;
     let found = find(app, name).await?;
     let id = found.as_ref().map(|found| found.id);
     let attempt = Attempt::begin(app, name.counter(id), origin.network)
         .await
         .inspect_err(|_| event("throttled", id).refused(app, origin))?;
     let stored = found.as_ref().map(|found| found.password_hash.as_str());
-    let check = match app.hashing.verify(password, stored).await {
-        Ok(check) => check,
-        Err(busy) => {
-            attempt.unchecked(app).await?;
-            return Err(busy);
-        }
-    };
+    let check = app.hashing.verify(place, password, stored).await?;
     let Some(account) = found else {
         event("unknown_name", None).refused(app, origin);
         return Err(credentials_invalid());

@@ -75,18 +75,13 @@ pub(super) async fn prove(
     account: &Credentials,
     password: &Password,
 ) -> Result<Attempt, Fault> {
+    let place = app.hashing.place()?;
     let attempt = Attempt::begin(app, Counter::Holder(account.id), None).await?;
-    match app
-        .hashing
-        .verify(password, Some(&account.password_hash))
-        .await
-    {
-        Ok(check) if check.matches => Ok(attempt),
-        Ok(_) => Err(credentials_invalid()),
-        Err(busy) => {
-            attempt.unchecked(app).await?;
-            Err(busy)
-        }
+    let stored = Some(account.password_hash.as_str());
+    if app.hashing.verify(place, password, stored).await?.matches {
+        Ok(attempt)
+    } else {
+        Err(credentials_invalid())
     }
 }
 

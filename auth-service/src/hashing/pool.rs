@@ -26,6 +26,9 @@ pub(crate) struct HashingPool {
     decoy: Arc<str>,
 }
 
+/// A place in the queue of a pool. Whoever has one is not sent away any more.
+pub(crate) struct Place(OwnedSemaphorePermit);
+
 impl HashingPool {
     /// A pool that computes `width` hashes at once, while at most `queue` more wait.
     ///
@@ -49,29 +52,43 @@ impl HashingPool {
         })
     }
 
+    /// A place in the queue, taken before anything else is done for a login: who finds it full is sent away at once,
+    /// and has cost nothing.
+    ///
+    /// # Errors
+    /// OVERLOADED with RetryInfo when the queue is full.
+    pub(crate) fn place(&self) -> Result<Place, Fault> {
+        let place = self.admitted.clone().try_acquire_owned();
+        place.map(Place).map_err(|_full| overloaded())
+    }
+
     /// The hash of a new password.
     ///
     /// # Errors
     /// OVERLOADED with RetryInfo when the queue is full.
     pub(crate) async fn hash(&self, password: &Password) -> Result<String, Fault> {
         let (password, salt, cost) = (password.clone(), salt(&self.entropy), self.cost);
-        self.run(move || argon::hash(password.normal(), &salt, cost))
+        let place = self.place()?;
+        self.run(place, move || argon::hash(password.normal(), &salt, cost))
             .await?
     }
 
     /// Compares a password with a stored hash; without one, does the same work for a "no".
     ///
     /// # Errors
-    /// OVERLOADED with RetryInfo when the queue is full.
+    /// INTERNAL when it could not be computed.
     pub(crate) async fn verify(
         &self,
+        place: Place,
         password: &Password,
         stored: Option<&str>,
     ) -> Result<Verification, Fault> {
         let known = stored.is_some();
         let stored: Arc<str> = stored.map_or_else(|| self.decoy.clone(), Arc::from);
         let (password, cost) = (password.clone(), self.cost);
-        let done = self.run(move || verify(&password, &stored, cost)).await?;
+        let done = self
+            .run(place, move || verify(&password, &stored, cost))
+            .await?;
         Ok(Verification {
             matches: done.matches & known,
             ..done
@@ -82,13 +99,9 @@ impl HashingPool {
     /// work that has begun keeps its place until it is done, whoever still waits for it.
     async fn run<T: Send + 'static>(
         &self,
+        Place(admitted): Place,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
-        let admitted = self
-            .admitted
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_full| overloaded())?;
         let running = self
             .running
             .clone()
@@ -137,8 +150,12 @@ mod tests {
     async fn a_hash_lets_its_password_in_and_no_other() {
         let pool = pool(1, 8);
         let stored = pool.hash(&password("correct horse")).await.expect("hashed");
-        let check =
-            async |text, stored| pool.verify(&password(text), stored).await.expect("checked");
+        let check = async |text, stored| {
+            let place = pool.place().expect("there is room");
+            pool.verify(place, &password(text), stored)
+                .await
+                .expect("checked")
+        };
         let good = check("correct horse", Some(stored.as_str())).await;
         assert_eq!(
             good,
@@ -160,8 +177,7 @@ mod tests {
     async fn past_the_queue_callers_are_sent_away_with_a_time_to_return() {
         let pool = pool(1, 1);
         let one_password = password("correct horse");
-        let results =
-            futures::future::join_all((0..20).map(|_| pool.verify(&one_password, None))).await;
+        let results = futures::future::join_all((0..20).map(|_| pool.hash(&one_password))).await;
         let refused: Vec<_> = results
             .iter()
             .filter_map(|result| result.as_ref().err())
@@ -173,7 +189,7 @@ mod tests {
                 .all(|fault| fault.reason() == Reason::Overloaded && fault.retry_after().is_some())
         );
         assert!(
-            pool.verify(&one_password, None).await.is_ok(),
+            pool.hash(&one_password).await.is_ok(),
             "there is room again"
         );
     }
@@ -183,12 +199,12 @@ mod tests {
         let pool = pool(1, 1);
         let one_password = password("correct horse");
         for _ in 0..50 {
-            let waiting = pool.verify(&one_password, None);
+            let waiting = pool.hash(&one_password);
             let gone = tokio::time::timeout(Duration::from_millis(1), waiting).await;
             assert!(!matches!(gone, Ok(Err(ref fault)) if fault.reason() != Reason::Overloaded));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(pool.verify(&one_password, None).await.is_ok());
+        assert!(pool.hash(&one_password).await.is_ok());
         assert_eq!(pool.admitted.available_permits(), 2);
     }
 }

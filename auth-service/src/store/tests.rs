@@ -530,41 +530,6 @@ async fn the_statement_that_counts_keeps_to_the_schedule() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_taken_back_leaves_what_was_before() {
-    both_databases(&MIGRATIONS, |db| async move {
-        let mut tx = db.begin().await.expect("begun");
-        let count =
-            async |tx: &mut Tx, now| throttle::count(tx, b"ada", now).await.expect("counted");
-        assert_eq!(count(&mut tx, 1).await, Counted::Admitted(1));
-        throttle::take_back(&mut tx, b"ada", 1)
-            .await
-            .expect("taken back");
-        for attempt in 1..=5 {
-            assert_eq!(count(&mut tx, 1).await, Counted::Admitted(attempt));
-        }
-        assert_eq!(count(&mut tx, 1).await, Counted::Blocked(1_000_001));
-        // The fifth was never checked, and so nobody waits for it.
-        throttle::take_back(&mut tx, b"ada", 5)
-            .await
-            .expect("taken back");
-        assert_eq!(count(&mut tx, 2).await, Counted::Admitted(5));
-        assert_eq!(count(&mut tx, 1_000_002).await, Counted::Admitted(6));
-        assert_eq!(count(&mut tx, 3_000_002).await, Counted::Admitted(7));
-        // An older one that comes late does not shorten the delay of a newer one.
-        throttle::take_back(&mut tx, b"ada", 6)
-            .await
-            .expect("taken back");
-        assert_eq!(count(&mut tx, 3_000_003).await, Counted::Blocked(7_000_002));
-        throttle::clear(&mut tx, b"ada").await.expect("cleared");
-        assert_eq!(count(&mut tx, 3_000_003).await, Counted::Admitted(1));
-        throttle::take_back(&mut tx, b"nobody", 1)
-            .await
-            .expect("nothing to take");
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn what_the_throttles_have_forgotten_is_deleted_a_batch_at_a_time() {
     both_databases(&MIGRATIONS, |db| async move {
         const DAY: i64 = 24 * 60 * 60 * 1_000_000;

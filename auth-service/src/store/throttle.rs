@@ -73,32 +73,6 @@ pub(crate) async fn clear(tx: &mut Tx, key: &[u8]) -> Result<(), Fault> {
     Ok(())
 }
 
-const TAKE_BACK_ONLY: &str = "DELETE FROM throttles WHERE key_hash = $1 AND failures <= 1";
-// The delay that attempt $2 began goes with it; one that a later attempt began stays.
-const TAKE_BACK: &str = "\
-    UPDATE throttles SET
-        failures = failures - 1,
-        blocked_until = CASE WHEN failures = $2 OR failures <= $3 THEN 0 ELSE blocked_until END
-    WHERE key_hash = $1";
-
-/// Takes back the attempt that was the n-th: it was never checked.
-pub(crate) async fn take_back(tx: &mut Tx, key: &[u8], attempt: i64) -> Result<(), Fault> {
-    on_tx!(tx, |c| {
-        sqlx::query(TAKE_BACK_ONLY)
-            .bind(key)
-            .execute(&mut *c)
-            .await?;
-        sqlx::query(TAKE_BACK)
-            .bind(key)
-            .bind(attempt)
-            .bind(FIRST_DELAYED)
-            .execute(c)
-            .await
-            .map(drop)
-    })?;
-    Ok(())
-}
-
 // A bucket in time (the generic cell rate algorithm of ITU-T I.371): every attempt adds $3, and it must not hold more
 // than $4 before.
 const FILL: &str = "\
@@ -135,7 +109,7 @@ pub(crate) async fn fill(tx: &mut Tx, key: &[u8], now: Micros) -> Result<Counted
 const POUR_BACK: &str =
     "UPDATE address_buckets SET drained_time = drained_time - $2 WHERE key_hash = $1";
 
-/// Takes back an attempt of an address: it was good, or never checked.
+/// Takes back an attempt of an address: it was good.
 pub(crate) async fn pour_back(tx: &mut Tx, key: &[u8]) -> Result<(), Fault> {
     on_tx!(tx, |c| sqlx::query(POUR_BACK)
         .bind(key)
