@@ -12,6 +12,8 @@ mod hashing;
 pub mod import;
 mod origin;
 mod provision;
+mod recovery;
+mod running;
 mod service;
 mod standing;
 mod start;
@@ -23,6 +25,7 @@ mod wire;
 pub use audit::verify::{Finding, FindingKind, Progress, Verification};
 pub use config::{AdminPassword, Config, DatabaseUrl, FactorySecret, Registration};
 pub use millgate_platform::Ambient;
+pub use recovery::Recovery;
 pub use start::{Prepared, prepare};
 pub use store::MIGRATIONS;
 

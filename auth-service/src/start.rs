@@ -18,18 +18,20 @@ use crate::audit::{self, Audit};
 use crate::config::{Checked, Config};
 use crate::domain::{KnownScopes, RefreshKeys};
 use crate::hashing::HashingPool;
+use crate::running::Running;
 use crate::store::MIGRATIONS;
 use crate::tokens::Mint;
 use crate::{provision, service, store, sweep};
 
 /// Where the accounts are when nobody says otherwise: in the folder that the service was started in.
-const DEFAULT_DATABASE: &str = "sqlite:auth.db";
+pub(crate) const DEFAULT_DATABASE: &str = "sqlite:auth.db";
 
 /// The service, ready to serve: the database is migrated, the keys are loaded, the first accounts are there.
 pub struct Prepared {
     app: Arc<App>,
     server: Server,
     background: JoinSet<()>,
+    running: Option<Running>,
     admin_created: Option<String>,
 }
 
@@ -46,6 +48,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         config.admin_password.resolve()?,
         config.factory_client_secret.resolve()?,
     );
+    let running = Running::on(&config)?;
     let mut background = JoinSet::new();
     let (ring, watch) = config.keys.ring()?;
     if let Some(watch) = watch {
@@ -67,6 +70,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         admin_created: admin_created.then(|| checked.admin.as_str().to_owned()),
         app,
         background,
+        running,
     })
 }
 
@@ -89,6 +93,7 @@ impl Prepared {
             app,
             server,
             mut background,
+            running: _running,
             ..
         } = self;
         let served = server.serve(listener, shutdown).await;
@@ -107,7 +112,8 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
-async fn app(
+/// What every call shares, over a database that is migrated.
+pub(crate) async fn app(
     config: &Config,
     checked: &Checked,
     ring: &SharedRing,

@@ -5,6 +5,7 @@
 )]
 
 mod banner;
+mod cli;
 mod errors;
 mod folder;
 mod keys;
@@ -35,6 +36,8 @@ enum Command {
     /// The key ring that tokens are signed and verified with.
     #[command(subcommand)]
     Keys(keys::Command),
+    #[command(flatten)]
+    Cli(Box<cli::Command>),
     /// Prints who may call what, as Markdown: the content of docs/access.md.
     Policy,
     /// Prints every reason for a refusal, as Markdown: the content of docs/errors.md.
@@ -50,6 +53,7 @@ async fn main() -> ExitCode {
         None => serve::run(cli.serve).await,
         Some(Command::Serve(args)) => serve::run(*args).await,
         Some(Command::Keys(command)) => keys::run(&command),
+        Some(Command::Cli(command)) => return cli::run(*command).await,
         Some(Command::Policy) => policy(),
         Some(Command::Errors) => {
             terminal::say(errors::page().trim_end());

@@ -252,7 +252,7 @@ fn plan(
     at: &Addresses,
     entropy: &SharedEntropy,
 ) -> Result<Plan, StartError> {
-    let mut auth: auth_service::Config = from_environment("auth-service")?;
+    let mut auth = auth_settings(folder, args.auth_database_url.resolve()?)?;
     let mut factory: factory_service::Config = from_environment("factory-service")?;
     let mut gateway: gateway::Config = from_environment("gateway")?;
 
@@ -284,12 +284,6 @@ fn plan(
     }
     let scheme = if tls { "https" } else { "http" };
 
-    auth.database_url.value = args
-        .auth_database_url
-        .resolve()?
-        .or_else(|| Some(folder.sqlite("auth.db")));
-    auth.database_url.file = None;
-    auth.secrets = unless_configured("AUTH_SECRETS", auth.secrets, folder.path("auth.secrets"));
     auth.admin_password.value = configured.or_else(|| generated_password.clone());
     auth.admin_password.file = None;
     auth.factory_client_secret.value = Some(client_secret.clone());
@@ -329,6 +323,22 @@ fn plan(
         generated_password,
         scheme,
     })
+}
+
+/// The settings of the auth service as its environment variables say them, with what is in the data folder where they
+/// do not.
+///
+/// # Errors
+/// Names the setting that is wrong.
+pub(crate) fn auth_settings(
+    folder: &Folder,
+    database: Option<SecretString>,
+) -> Result<auth_service::Config, StartError> {
+    let mut auth: auth_service::Config = from_environment("auth-service")?;
+    auth.database_url.value = database.or_else(|| Some(folder.sqlite("auth.db")));
+    auth.database_url.file = None;
+    auth.secrets = unless_configured("AUTH_SECRETS", auth.secrets, folder.path("auth.secrets"));
+    Ok(auth)
 }
 
 /// The settings of a single service as its environment variables say them, with its defaults.

@@ -1,4 +1,4 @@
-//! What a command answers on standard output.
+//! What a command answers on standard output, and complains of on standard error.
 
 use std::io::Write as _;
 
@@ -6,4 +6,11 @@ use std::io::Write as _;
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Tells what went wrong, on standard error.
+pub(crate) fn complain(text: &str) {
+    let mut err = std::io::stderr().lock();
+    // Nobody is left to tell when standard error is gone.
+    let _ = writeln!(err, "millgate: {text}");
 }

@@ -103,7 +103,9 @@ impl AuditService for Audit {
         let Known { caller, .. } = Known::of(request)?;
         let progress = audit_log::verify(self.0.clone(), caller).await?;
         Ok(Response::new(Box::pin(
-            progress.map_ok(told).map_err(Status::from),
+            progress
+                .map_ok(pb::VerifyAuditLogResponse::from)
+                .map_err(Status::from),
         )))
     }
 }
@@ -194,18 +196,20 @@ fn event(row: Sealed) -> pb::AuditEvent {
     }
 }
 
-fn told(progress: Progress) -> pb::VerifyAuditLogResponse {
-    let verdict = match progress.intact {
-        None => pb::AuditVerdict::Unspecified,
-        Some(true) => pb::AuditVerdict::Intact,
-        Some(false) => pb::AuditVerdict::Broken,
-    };
-    pb::VerifyAuditLogResponse {
-        checked_rows: progress.rows,
-        total_rows: progress.total,
-        checked_checkpoints: progress.checkpoints,
-        findings: progress.findings.into_iter().map(finding).collect(),
-        verdict: verdict.into(),
+impl From<Progress> for pb::VerifyAuditLogResponse {
+    fn from(progress: Progress) -> Self {
+        let verdict = match progress.intact {
+            None => pb::AuditVerdict::Unspecified,
+            Some(true) => pb::AuditVerdict::Intact,
+            Some(false) => pb::AuditVerdict::Broken,
+        };
+        Self {
+            checked_rows: progress.rows,
+            total_rows: progress.total,
+            checked_checkpoints: progress.checkpoints,
+            findings: progress.findings.into_iter().map(finding).collect(),
+            verdict: verdict.into(),
+        }
     }
 }
 

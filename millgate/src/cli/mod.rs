@@ -1,0 +1,51 @@
+//! The operator's commands: they speak gRPC to a running service with an administrator's login, or, with `--local`, work
+//! on the database of a stopped one.
+
+mod audit;
+mod connect;
+mod failure;
+mod local;
+mod output;
+mod people;
+mod prompt;
+mod service_accounts;
+mod tokens;
+mod users;
+
+use std::process::ExitCode;
+
+pub(crate) use failure::Failure;
+
+/// The commands.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// The accounts.
+    #[command(subcommand)]
+    Users(users::Command),
+    /// The accounts of internal services.
+    #[command(subcommand, name = "service-accounts")]
+    ServiceAccounts(service_accounts::Command),
+    /// Access tokens.
+    #[command(subcommand)]
+    Tokens(tokens::Command),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
+}
+
+/// Runs one. What was refused is told on standard error, in one line where one is enough.
+pub(crate) async fn run(command: Command) -> ExitCode {
+    let done = match command {
+        Command::Users(command) => users::run(command).await,
+        Command::ServiceAccounts(command) => service_accounts::run(command).await,
+        Command::Tokens(command) => tokens::run(&command),
+        Command::Audit(command) => audit::run(command).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            crate::terminal::complain(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

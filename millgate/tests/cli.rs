@@ -1,0 +1,463 @@
+//! The operator's commands, as an operator gives them: the real binary against the real service, on both databases.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and speaks to whoever runs it"
+)]
+
+mod support;
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use support::process::binary;
+use support::{ADMIN_PASSWORD, World};
+
+on_both_databases!(
+    an_administrator_keeps_accounts,
+    a_command_of_nobody_is_refused_with_the_servers_reason,
+    service_accounts_are_made_and_rotated_and_their_secret_is_told_once,
+    the_audit_log_is_listed_exported_and_verified,
+    a_token_is_taken_apart_and_the_check_that_fails_is_named,
+    a_stopped_service_is_recovered,
+);
+
+/// A command of the administrator.
+fn command(world: &World, args: &[&str]) -> Command {
+    let mut command = binary("millgate");
+    command
+        .args(args)
+        .env(
+            "MILLGATE_SERVER",
+            format!("http://{}", world.addresses.auth),
+        )
+        .env("MILLGATE_PASSWORD", ADMIN_PASSWORD);
+    if let Some(databases) = &world.databases {
+        command.env("AUTH_DATABASE_URL", databases.auth().url());
+    }
+    command
+}
+
+/// What it answered, its exit code, what it complained of.
+#[derive(Debug)]
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().expect("it was not killed"),
+            out: String::from_utf8(output.stdout).expect("UTF-8"),
+            err: String::from_utf8(output.stderr).expect("UTF-8"),
+        }
+    }
+}
+
+fn give(world: &World, args: &[&str]) -> Answer {
+    command(world, args).output().expect("it runs").into()
+}
+
+#[track_caller]
+fn good(world: &World, args: &[&str]) -> String {
+    let answer = give(world, args);
+    assert_eq!(answer.code, 0, "{args:?}: {answer:?}");
+    answer.out
+}
+
+#[track_caller]
+fn object(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[track_caller]
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(object).collect()
+}
+
+async fn an_administrator_keeps_accounts(world: World) {
+    let create = [
+        "users",
+        "create",
+        "ada",
+        "--role",
+        "user",
+        "--generate",
+        "--json",
+    ];
+    let ada = object(&good(&world, &create));
+    let password = ada["password"].as_str().expect("told once");
+    assert!(password.len() >= 20 && ada["role"] == "ROLE_USER", "{ada}");
+
+    let again = give(&world, &create);
+    assert_eq!((again.code, &*again.out), (1, ""));
+    assert!(again.err.contains("USERNAME_TAKEN"), "{again:?}");
+
+    let listed = lines(&good(&world, &["users", "list", "--json"]));
+    let names: Vec<_> = listed
+        .iter()
+        .map(|user| user["username"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["admin", "ada"]);
+    let table = good(&world, &["users", "list", "--role", "user"]);
+    assert!(
+        table.contains("ada") && !table.contains("admin") && table.contains("1 accounts"),
+        "{table}"
+    );
+
+    good(&world, &["users", "set-role", "ADA", "mechanic"]);
+    let closed = good(&world, &["users", "disable", ada["id"].as_str().unwrap()]);
+    assert!(
+        closed.contains("mechanic") && closed.contains("disabled"),
+        "{closed}"
+    );
+    let mut as_ada = command(&world, &["users", "list", "--username", "ada"]);
+    as_ada.env("MILLGATE_PASSWORD", password);
+    let refused = Answer::from(as_ada.output().unwrap());
+    assert!(
+        refused.code == 1 && refused.err.contains("CREDENTIALS_INVALID"),
+        "{refused:?}"
+    );
+    good(&world, &["users", "enable", "ada"]);
+    let refused = Answer::from(as_ada.output().unwrap());
+    assert!(
+        refused.code == 1 && refused.err.contains("ROLE_DENIED"),
+        "{refused:?}"
+    );
+
+    let last = give(&world, &["users", "disable", "admin"]);
+    assert!(
+        last.code == 1 && last.err.contains("LAST_ADMIN"),
+        "{last:?}"
+    );
+    let nobody = give(&world, &["users", "enable", "nobody"]);
+    assert!(
+        nobody.code == 1 && nobody.err.contains("nobody"),
+        "{nobody:?}"
+    );
+    let left = good(&world, &["audit", "list", "--event", "logout", "--json"]);
+    assert!(
+        lines(&left).len() >= 5,
+        "every command ends its session: {left}"
+    );
+}
+
+async fn a_command_of_nobody_is_refused_with_the_servers_reason(world: World) {
+    let list = ["users", "list"];
+    for (name, value, code, told) in [
+        (
+            "MILLGATE_PASSWORD",
+            "wrong password",
+            1,
+            "CREDENTIALS_INVALID",
+        ),
+        ("MILLGATE_PASSWORD", "", 2, "MILLGATE_PASSWORD"),
+        ("MILLGATE_TOKEN", "a.b.c", 1, "TOKEN_INVALID"),
+        ("MILLGATE_SERVER", "http://127.0.0.1:1", 1, ""),
+        ("MILLGATE_SERVER", "nonsense", 2, "MILLGATE_SERVER"),
+    ] {
+        let mut command = command(&world, &list);
+        let answer = Answer::from(command.env(name, value).output().unwrap());
+        assert_eq!(
+            (answer.code, &*answer.out),
+            (code, ""),
+            "{name}={value}: {answer:?}"
+        );
+        assert!(answer.err.contains(told), "{name}={value}: {answer:?}");
+        assert!(
+            !answer.err.contains("wrong password"),
+            "no secret is repeated: {answer:?}"
+        );
+    }
+    for wrong in [
+        &["users", "create", "ada", "--role", "king"][..],
+        &["users", "create", "ada"],
+        &["users", "reset-password", "ada", "--generate"],
+        &["audit", "list", "--from", "yesterday"],
+        &["audit", "rewrite"],
+    ] {
+        assert_eq!(give(&world, wrong).code, 2, "{wrong:?}");
+    }
+    let mut piped = command(&world, &["users", "list", "--password-stdin", "--json"]);
+    piped
+        .env_remove("MILLGATE_PASSWORD")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{ADMIN_PASSWORD}").unwrap();
+    drop(stdin);
+    let answer = Answer::from(child.wait_with_output().unwrap());
+    assert_eq!(
+        (answer.code, lines(&answer.out).len()),
+        (0, 1),
+        "{answer:?}"
+    );
+}
+
+async fn service_accounts_are_made_and_rotated_and_their_secret_is_told_once(world: World) {
+    let create = [
+        "service-accounts",
+        "create",
+        "reports",
+        "--scope",
+        "orders.read",
+        "--json",
+    ];
+    let made = object(&good(&world, &create));
+    let first = made["client_secret"].as_str().expect("a secret").to_owned();
+    let rotate = [
+        "service-accounts",
+        "rotate",
+        "reports",
+        "--overlap",
+        "0",
+        "--json",
+    ];
+    let second = object(&good(&world, &rotate))["client_secret"]
+        .as_str()
+        .expect("a secret")
+        .to_owned();
+    assert!(first.len() >= 32 && second.len() >= 32 && first != second);
+    let listed = good(&world, &["service-accounts", "list", "--json"]);
+    assert!(
+        !listed.contains(&first) && !listed.contains(&second),
+        "{listed}"
+    );
+    let names: Vec<_> = lines(&listed)
+        .iter()
+        .map(|one| one["client_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["factory-service", "reports"]);
+    let bad = give(
+        &world,
+        &[
+            "service-accounts",
+            "create",
+            "other",
+            "--scope",
+            "no.such.scope",
+        ],
+    );
+    assert!(
+        bad.code == 1 && bad.err.contains("FIELD_INVALID"),
+        "{bad:?}"
+    );
+}
+
+async fn the_audit_log_is_listed_exported_and_verified(world: World) {
+    for name in ["ada", "bob", "cem"] {
+        good(
+            &world,
+            &["users", "create", name, "--role", "customer", "--generate"],
+        );
+    }
+    let mut events = Vec::new();
+    // Sealed within a second of each command.
+    for _ in 0..100 {
+        events = lines(&good(
+            &world,
+            &["audit", "list", "--event", "create_user", "--json"],
+        ));
+        if events.len() == 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(events.len(), 3);
+    assert!(events[0]["sequence"].as_str() != events[1]["sequence"].as_str());
+    let limited = good(&world, &["audit", "list", "--limit", "2"]);
+    assert!(limited.contains("2 events"), "{limited}");
+
+    let exported = lines(&good(&world, &["audit", "export"]));
+    let numbers: Vec<i64> = exported
+        .iter()
+        .map(|event| event["sequence"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(numbers, (1..=numbers.len() as i64).collect::<Vec<_>>());
+    let rest = lines(&good(&world, &["audit", "export", "--after", "4"]));
+    assert_eq!(rest[0]["sequence"], "5");
+
+    let words = good(&world, &["audit", "verify"]);
+    assert!(words.contains("The log is intact."), "{words}");
+    let verdict = object(&good(&world, &["audit", "verify", "--json"]));
+    assert_eq!(verdict["verdict"], "AUDIT_VERDICT_INTACT");
+}
+
+async fn a_token_is_taken_apart_and_the_check_that_fails_is_named(world: World) {
+    let token = world.admin().await;
+    let keys = world.data_folder().join("keys.json");
+    let keys = keys.to_str().unwrap();
+    let inspect = |token: &str, args: &[&str]| {
+        let mut command = command(&world, &[&["tokens", "inspect", "--json"], args].concat());
+        Answer::from(command.env("MILLGATE_TOKEN", token).output().unwrap())
+    };
+    let signature = token.rsplit_once('.').unwrap().1;
+    let check = |answer: &Answer, name: &str| {
+        assert!(!answer.out.contains(signature) && !answer.err.contains(signature));
+        let report = object(&answer.out);
+        let checks = report["checks"].as_array().unwrap().clone();
+        let found = checks
+            .iter()
+            .find(|check| check["check"] == name)
+            .expect(name);
+        found["result"].as_str().unwrap().to_owned()
+    };
+
+    let fine = inspect(&token, &["--keys", keys]);
+    assert_eq!(
+        (fine.code, check(&fine, "signature")),
+        (0, "ok".to_owned()),
+        "{fine:?}"
+    );
+    assert_eq!(object(&fine.out)["claims"]["role"], "admin");
+    let unknown = inspect(&token, &[]);
+    assert_eq!(unknown.code, 0);
+    assert!(
+        check(&unknown, "signature").starts_with("not made"),
+        "{unknown:?}"
+    );
+
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let forged = inspect(&format!("{signed}.{}", "A".repeat(43)), &["--keys", keys]);
+    assert_eq!(forged.code, 1);
+    assert!(
+        check(&forged, "signature").starts_with("failed"),
+        "{forged:?}"
+    );
+    assert_eq!(
+        (check(&forged, "key"), check(&forged, "expiry")),
+        ("ok".into(), "not reached".into())
+    );
+
+    let foreign = inspect(&token, &["--keys", keys, "--audience", "elsewhere"]);
+    assert_eq!(foreign.code, 1);
+    assert!(
+        check(&foreign, "audience").starts_with("failed"),
+        "{foreign:?}"
+    );
+    assert_eq!(check(&foreign, "signature"), "ok");
+
+    let nonsense = inspect("nonsense", &["--keys", keys]);
+    assert_eq!(nonsense.code, 1);
+    assert!(
+        check(&nonsense, "form").contains("three parts"),
+        "{nonsense:?}"
+    );
+}
+
+async fn a_stopped_service_is_recovered(mut world: World) {
+    let data = world.data_folder();
+    let data = data.to_str().unwrap().to_owned();
+    let local = |args: &[&str]| {
+        [args, &["--local", "--data-dir", &data]]
+            .concat()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let give_local = |world: &World, args: &[&str]| {
+        let args = local(args);
+        give(world, &args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let reset = ["users", "reset-password", "admin", "--generate", "--json"];
+    let sqlite = world.databases.is_none();
+    if sqlite {
+        let running = give_local(&world, &reset);
+        assert!(
+            running.code == 1 && running.err.contains("a service runs"),
+            "{running:?}"
+        );
+    }
+    world.running().terminate();
+    world.running().wait();
+
+    let done = give_local(&world, &reset);
+    assert_eq!(done.code, 0, "{done:?}");
+    assert_eq!(done.err.contains("nobody knows"), !sqlite, "{done:?}");
+    let password = object(&done.out)["password"]
+        .as_str()
+        .expect("told once")
+        .to_owned();
+    let made = give_local(
+        &world,
+        &["users", "create", "eve", "--role", "admin", "--generate"],
+    );
+    assert!(
+        made.code == 0 && made.out.contains("told only this once"),
+        "{made:?}"
+    );
+    let taken = give_local(
+        &world,
+        &["users", "create", "Eve", "--role", "admin", "--generate"],
+    );
+    assert!(
+        taken.code == 1 && taken.err.contains("USERNAME_TAKEN"),
+        "{taken:?}"
+    );
+    let nobody = give_local(&world, &["users", "reset-password", "nobody", "--generate"]);
+    assert!(
+        nobody.code == 1 && nobody.err.contains("USER_NOT_FOUND"),
+        "{nobody:?}"
+    );
+    let intact = give_local(&world, &["audit", "verify"]);
+    assert!(
+        intact.code == 0 && intact.out.contains("intact"),
+        "{intact:?}"
+    );
+
+    world.run();
+    let old = give(&world, &["users", "list"]);
+    assert!(
+        old.code == 1 && old.err.contains("CREDENTIALS_INVALID"),
+        "{old:?}"
+    );
+    let mut listed = command(&world, &["audit", "list", "--actor", "local", "--json"]);
+    let listed = Answer::from(listed.env("MILLGATE_PASSWORD", &password).output().unwrap());
+    let events: Vec<_> = lines(&listed.out)
+        .iter()
+        .map(|event| event["event"].clone())
+        .collect();
+    assert_eq!(events, ["create_user", "reset_password"], "{listed:?}");
+    assert!(!listed.out.contains(&password));
+}
+
+#[test]
+fn a_database_that_is_not_there_is_not_made_by_a_recovery() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("nowhere");
+    let mut command = binary("millgate");
+    command.args([
+        "users",
+        "create",
+        "ada",
+        "--role",
+        "admin",
+        "--generate",
+        "--local",
+        "--data-dir",
+    ]);
+    let answer = Answer::from(command.arg(&data).output().unwrap());
+    assert!(
+        answer.code == 1 && answer.err.contains("there is no folder"),
+        "{answer:?}"
+    );
+    assert!(!data.exists());
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let answer = Answer::from(command.output().unwrap());
+    assert!(
+        answer.code == 1 && answer.err.contains("there is no database"),
+        "{answer:?}"
+    );
+    assert_eq!(
+        std::fs::read_dir(&data).unwrap().count(),
+        0,
+        "nothing was made"
+    );
+}
