@@ -14,7 +14,7 @@ curl -sS --fail-with-body "$api/customers" -H "$json" \
 customer=$(curl -sS --fail-with-body "$api/customers/login" -H "$json" \
   -d "{\"email\":\"ada-$unique@example.com\",\"password\":\"a long enough one\"}" | sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p')
 
-echo; echo "== staff make a product: 201, with its place and its revision"
+echo "== staff make a product: 201, with its place and its revision"
 staff=$(curl -sS --fail-with-body "$api/v1/auth/login" -H "$json" \
   -d "{\"username\":\"admin\",\"password\":\"$PASSWORD\"}" | sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p')
 headers=$(mktemp)
@@ -26,17 +26,16 @@ place=$(header location)
 etag=$(header etag)
 id=${place##*/}
 
-echo; echo "== the customer orders three; the same key again orders nothing more"
+echo "== the customer orders three; the same key again orders nothing more"
 key=$(cat /proc/sys/kernel/random/uuid 2>/dev/null || uuidgen)
 for _ in first again; do
   curl -sS --fail-with-body "$api/v1/orders" -H "$json" -H "authorization: Bearer $customer" -H "idempotency-key: $key" \
     -d "{\"lines\":[{\"product_id\":\"$id\",\"quantity\":\"3\"}]}"
-  echo
 done
 echo "== seven are left"
 curl -sS --fail-with-body "$api$place" -H "authorization: Bearer $customer"
 
-echo; echo "== a change, and another by somebody who has not seen it: 200 and 412"
+echo "== a change, and another by somebody who has not seen it: 200 and 412"
 for name in Gizmo Gadget; do
   curl -sS -o /dev/null -w '%{http_code}\n' -X PATCH "$api$place" -H "$json" -H "authorization: Bearer $staff" \
     -H "if-match: $etag" -d "{\"name\":\"$name\"}"

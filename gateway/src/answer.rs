@@ -15,10 +15,12 @@ pub fn success(
     answer: &DynamicMessage,
     location: Option<&Location>,
 ) -> Result<Response<AnswerBody>, serde_json::Error> {
-    let body = match &binding.response_body {
+    let mut body = match &binding.response_body {
         None => json::encode(answer)?,
         Some(field) => json::encode_field(answer, field)?,
     };
+    // So that a terminal shows its prompt on a line of its own.
+    body.push(b'\n');
     let mut response = Response::new(AnswerBody::from(body));
     *response.status_mut() = binding.method.success;
     if binding.method.answers_secret {

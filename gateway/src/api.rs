@@ -1,6 +1,7 @@
 //! What is served: the annotated methods, as the descriptors tell them. Nothing here names one of them.
 
 use crate::compression;
+use crate::sequence::Sequence;
 use crate::template::{Template, TemplateError};
 use http::{Method as HttpMethod, StatusCode};
 use prost_reflect::{
@@ -40,6 +41,8 @@ pub struct Method {
     pub success: StatusCode,
     /// Whether its answer holds a field that is marked as secret.
     pub answers_secret: bool,
+    /// How a message's place in the stream is told.
+    pub sequence: Sequence,
     /// Which of the upstreams serves it.
     pub upstream: usize,
     /// What the descriptors say of it.
@@ -194,6 +197,7 @@ fn add_method(
             .filter(StatusCode::is_success)
             .ok_or_else(|| fault("has an answer whose status is no success"))?,
         upstream,
+        sequence: Sequence::of(&descriptor.input(), &descriptor.output()),
         answers_secret: compression::holds_secret(&descriptor.output()),
         descriptor: descriptor.clone(),
         name,

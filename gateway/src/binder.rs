@@ -54,7 +54,7 @@ pub fn bind(binding: &Binding, parts: &Parts<'_>) -> Result<DynamicMessage, Prob
 }
 
 /// Sets what the path tells. A body that tells something else is refused: the request contradicts itself.
-fn bind_path(
+pub(crate) fn bind_path(
     request: &mut DynamicMessage,
     binding: &Binding,
     values: &[String],
@@ -75,6 +75,11 @@ fn bind_path(
                 continue;
             }
         };
+        if let Some(other) = query::rival(request, path) {
+            let description = format!("cannot be given beside {other}");
+            faults.add(reason::FIELD_INVALID, name(), description);
+            continue;
+        }
         let Some(message) = query::enter(request, outer) else {
             continue;
         };

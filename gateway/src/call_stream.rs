@@ -1,20 +1,25 @@
 //! A call to a method that streams, one way or the other.
 
-use crate::api::{Binding, Body as BodyRule};
+use crate::api::Binding;
 use crate::body;
 use crate::call::{Call, GRACE};
-use crate::client_stream::{self, Bounds};
+use crate::client_stream::{self, Bounds, Form};
+use crate::compression;
+use crate::csv::{Frame, Shape, Table};
 use crate::error;
 use crate::headers;
+use crate::preconditions::Preconditions;
 use crate::problem::{Problem, reason};
 use crate::reply::AnswerBody;
-use crate::server_stream::{self, Form};
+use crate::server_stream;
+use crate::stream_gzip;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use http_body::Body;
 use prost::Message as _;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::Code;
@@ -33,28 +38,39 @@ impl Call<'_> {
         body: Pin<&mut B>,
     ) -> Result<Response<AnswerBody>, Problem> {
         let method = &binding.method;
-        let form = Form::accepted(&self.head.headers)?;
+        let form = server_stream::Form::accepted(&self.head.headers)?;
         let body = self.body(binding, body).await?;
         let message = self
             .message(binding, values, &body)
             .and_then(|mut message| {
-                server_stream::resume(&mut message, &self.head.headers)?;
+                let sequence = &method.sequence;
+                sequence.resume(&mut message, &self.head.headers)?;
                 Ok(message)
             });
         let message = match message {
             Ok(message) => Bytes::from(message.encode_to_vec()),
             Err(invalid) => return Err(self.refusal_before(binding, invalid).await),
         };
-        let metadata = self.metadata(headers::timeout(&self.head.headers, LONGEST)?);
         let upstream = &self.gateway.upstreams[method.upstream];
+        let place = self.gateway.rules.streams.admit(self.client, upstream)?;
+        let metadata = self.metadata(headers::timeout(&self.head.headers, LONGEST)?);
         let call = upstream.call_for_stream(method.path.clone(), metadata, message);
         let messages = match tokio::time::timeout(self.gateway.rules.deadline + GRACE, call).await {
             Ok(answer) => answer.map_err(|status| Problem::from_status(&status))?,
             Err(_) => return Err(error::deadline()),
         };
         let stopping = self.gateway.stopping.subscribe();
-        let stream = server_stream::body(form, method.output.clone(), messages, stopping);
-        let mut response = Response::new(AnswerBody::stream(stream));
+        let stream = server_stream::body(form, Arc::clone(method), messages, stopping, place);
+        // Events are few and small, and each waits for nobody: what is compressed are the long ones, the exports.
+        let may_zip = form == server_stream::Form::Lines && !method.answers_secret;
+        let zips = may_zip && compression::is_accepted(&self.head.headers);
+        let mut response = Response::new(match zips {
+            true => AnswerBody::stream(stream_gzip::gzip(stream)),
+            false => AnswerBody::stream(stream),
+        });
+        if may_zip {
+            compression::tell(response.headers_mut(), zips);
+        }
         let kind = HeaderValue::from_static(form.media_type());
         response.headers_mut().insert(CONTENT_TYPE, kind);
         // A proxy that collects an answer before it sends it on would hold up what must not wait.
@@ -73,7 +89,7 @@ impl Call<'_> {
         body: Pin<&mut B>,
     ) -> Result<Response<AnswerBody>, Problem> {
         let method = &binding.method;
-        if binding.body != BodyRule::Whole {
+        if Shape::of(binding).is_none() {
             let message = "the messages of this stream are no bodies: it is served over gRPC only";
             return Err(Problem::new(
                 Code::Unimplemented,
@@ -82,22 +98,41 @@ impl Call<'_> {
             ));
         }
         body::check_accept(&self.head.headers)?;
-        client_stream::check_content_type(&self.head.headers)?;
+        let form = client_stream::Form::sent(&self.head.headers)?;
+        let preconditions = Preconditions::from_headers(&self.head.headers)?;
         let rules = &self.gateway.rules;
+        let upstream = &self.gateway.upstreams[method.upstream];
+        let _place = rules.streams.admit(self.client, upstream)?;
         let metadata = self.metadata(headers::timeout(&self.head.headers, LONGEST)?);
         let (sender, receiver) = mpsc::channel(WAITING);
-        let upstream = &self.gateway.upstreams[method.upstream];
         let mut call = Box::pin(upstream.call_with_stream(method.path.clone(), metadata, receiver));
         let bounds = Bounds {
             most: rules.max_body_bytes,
             longest: rules.body_timeout,
+            stalled: rules.deadline,
         };
-        let bind = |line: &[u8]| {
-            let message = self.message(binding, values, line)?;
-            Ok(Bytes::from(message.encode_to_vec()))
+        let frame = Frame {
+            binding,
+            method: &self.head.method,
+            path_values: values,
+            query: self.head.uri.query().unwrap_or_default(),
+            preconditions: &preconditions,
+        };
+        let mut table = None;
+        let bind = |number: u64, piece: &[u8]| {
+            let message = match (form, &mut table) {
+                (Form::Lines, _) => Some(self.message(binding, values, piece.trim_ascii())?),
+                (Form::Rows, Some(table)) => Some(Table::message(table, number, piece)?),
+                (Form::Rows, none) => {
+                    let (read, first) = Table::new(frame, piece)?;
+                    *none = Some(read);
+                    first
+                }
+            };
+            Ok(message.map(|message| Bytes::from(message.encode_to_vec())))
         };
         let pumped = {
-            let pump = pin!(client_stream::pump(body, bounds, bind, &sender));
+            let pump = pin!(client_stream::pump(form, body, bounds, bind, &sender));
             tokio::select! {
                 // A service that has its answer early wants no more.
                 answer = call.as_mut() => Err(answer),
@@ -118,7 +153,7 @@ impl Call<'_> {
                     tokio::time::sleep(GRACE).await;
                     drop(sender);
                 });
-                return Err(fault);
+                return Err(self.refusal_before(binding, fault).await);
             }
         };
         let answer = answer.map_err(|status| Problem::from_status(&status))?;

@@ -1,4 +1,4 @@
-//! The body of a method that takes a stream: NDJSON, a message a line, each sent on as soon as it is there.
+//! The body of a method that takes a stream: a message a line (NDJSON) or a row (CSV), each sent on as soon as it is there.
 
 use crate::problem::{Problem, reason};
 use bytes::{Bytes, BytesMut};
@@ -14,56 +14,66 @@ use tonic::Code;
 /// What a stream of messages is held to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
-    /// The longest line, in bytes. There may be any number of lines.
+    /// The longest line or row, in bytes. There may be any number of them.
     pub(crate) most: usize,
     /// How long may pass between two pieces of the body.
     pub(crate) longest: Duration,
+    /// How long the service may take no message.
+    pub(crate) stalled: Duration,
 }
 
-/// CONTENT_TYPE unless the body says that it is NDJSON, not compressed.
-pub(crate) fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let text = values
-        .next()
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let kind = text
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    let known = [
-        "application/x-ndjson",
-        "application/ndjson",
-        "application/jsonl",
-    ];
-    if known.contains(&kind.as_str())
-        && values.next().is_none()
-        && !headers.contains_key(CONTENT_ENCODING)
-    {
-        return Ok(());
+/// How a body tells its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// JSON, a message a line.
+    Lines,
+    /// CSV: a header row, then a message a row.
+    Rows,
+}
+
+impl Form {
+    /// What the body says that it is. CONTENT_TYPE unless it is one of the two, in UTF-8 and not compressed.
+    pub(crate) fn sent(headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut values = headers.get_all(CONTENT_TYPE).iter();
+        let text = values.next().and_then(|value| value.to_str().ok());
+        let text = text.unwrap_or_default().to_ascii_lowercase();
+        let mut parts = text.split(';').map(str::trim);
+        let form = match parts.next().unwrap_or_default() {
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => {
+                Some(Self::Lines)
+            }
+            "text/csv" => Some(Self::Rows),
+            _ => None,
+        };
+        let is_read = parts.all(|parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = value.trim().trim_matches('"');
+            match name.trim() {
+                "charset" => matches!(value, "utf-8" | "us-ascii"),
+                // Without it nobody knows what a column is.
+                "header" => value == "present",
+                _ => true,
+            }
+        });
+        let is_plain = !headers.contains_key(CONTENT_ENCODING);
+        form.filter(|_| is_read && is_plain && values.next().is_none())
+            .ok_or_else(|| {
+                let message = "the body must be application/x-ndjson, a message a line, or text/csv with a header row; in UTF-8, not compressed";
+                Problem::new(Code::InvalidArgument, reason::CONTENT_TYPE, message)
+            })
     }
-    let message = "the body must be application/x-ndjson, a message a line, not compressed";
-    Err(Problem::new(
-        Code::InvalidArgument,
-        reason::CONTENT_TYPE,
-        message,
-    ))
 }
 
-/// Reads the lines, makes each a message, and hands it on. Ends when the body does, or when nobody wants more. A fault
-/// tells its line.
+/// Reads the lines or rows, has each made a message (the header row may be none), and hands it on. Ends when the body
+/// does, or when nobody wants more. A fault tells its line.
 pub(crate) async fn pump<B: Body<Data = Bytes>>(
+    form: Form,
     mut body: Pin<&mut B>,
     bounds: Bounds,
-    bind: impl Fn(&[u8]) -> Result<Bytes, Problem>,
+    mut bind: impl FnMut(u64, &[u8]) -> Result<Option<Bytes>, Problem>,
     messages: &mpsc::Sender<Bytes>,
 ) -> Result<(), Problem> {
-    let mut rest = BytesMut::new();
-    // How far there is no end of a line: nothing is looked at twice.
-    let mut seen = 0;
-    let mut number = 0;
+    let mut cutter = Cutter::new(form);
     loop {
         let frame = tokio::time::timeout(bounds.longest, body.frame())
             .await
@@ -75,44 +85,98 @@ pub(crate) async fn pump<B: Body<Data = Bytes>>(
         match frame {
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
-                    rest.extend_from_slice(&data);
+                    cutter.rest.extend_from_slice(&data);
                 }
             }
-            Some(Err(_)) => {
-                let message = "the body was cut off";
-                return Err(Problem::new(
-                    Code::InvalidArgument,
-                    reason::JSON_MALFORMED,
-                    message,
-                ));
-            }
+            Some(Err(_)) => return Err(malformed("the body was cut off")),
             // The last line may do without its end.
-            None => rest.extend_from_slice(b"\n"),
+            None => cutter.rest.extend_from_slice(b"\n"),
         }
-        while let Some(end) = rest[seen..].iter().position(|byte| *byte == b'\n') {
-            let line = rest.split_to(seen + end + 1);
-            seen = 0;
-            number += 1;
-            let line = line.trim_ascii();
-            if line.is_empty() {
+        while let Some((number, piece)) = cutter.cut() {
+            if piece.trim_ascii().is_empty() {
                 continue;
             }
-            if line.len() > bounds.most {
+            if piece.len() > bounds.most {
                 return Err(too_long(number, bounds.most));
             }
-            let message = bind(line).map_err(|problem| in_line(number, problem))?;
-            if messages.send(message).await.is_err() {
-                return Ok(());
+            let message = bind(number, &piece).map_err(|problem| in_line(number, problem))?;
+            let Some(message) = message else { continue };
+            let sent = tokio::time::timeout(bounds.stalled, messages.send(message)).await;
+            match sent {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => {
+                    let message = "the service did not take the next message in time";
+                    return Err(Problem::new(
+                        Code::DeadlineExceeded,
+                        reason::DEADLINE,
+                        message,
+                    ));
+                }
             }
         }
-        seen = rest.len();
-        if rest.len() > bounds.most {
-            return Err(too_long(number + 1, bounds.most));
+        if cutter.rest.len() > bounds.most {
+            return Err(too_long(cutter.number, bounds.most));
         }
         if is_over {
+            if cutter.quoted {
+                return Err(in_line(cutter.number, malformed("a quote is not closed")));
+            }
             return Ok(());
         }
     }
+}
+
+/// Cuts a body into lines or rows while it comes.
+struct Cutter {
+    form: Form,
+    rest: BytesMut,
+    /// How far there is no end: nothing is looked at twice.
+    seen: usize,
+    /// Whether `seen` is inside of quotes, where an end of line ends no row.
+    quoted: bool,
+    /// The line that the next piece begins in.
+    number: u64,
+    /// The ends of lines in that piece so far.
+    inside: u64,
+}
+
+impl Cutter {
+    fn new(form: Form) -> Self {
+        Self {
+            form,
+            rest: BytesMut::new(),
+            seen: 0,
+            quoted: false,
+            number: 1,
+            inside: 0,
+        }
+    }
+
+    /// The next piece and the line that it begins in; `None` until its end has come.
+    fn cut(&mut self) -> Option<(u64, BytesMut)> {
+        for (index, byte) in self.rest.iter().enumerate().skip(self.seen) {
+            match byte {
+                b'"' if self.form == Form::Rows => self.quoted = !self.quoted,
+                b'\n' => {
+                    self.inside += 1;
+                    if !self.quoted {
+                        let number = self.number;
+                        self.number += self.inside;
+                        (self.seen, self.inside) = (0, 0);
+                        return Some((number, self.rest.split_to(index + 1)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.seen = self.rest.len();
+        None
+    }
+}
+
+fn malformed(message: &'static str) -> Problem {
+    Problem::new(Code::InvalidArgument, reason::MESSAGE_MALFORMED, message)
 }
 
 fn too_long(number: u64, most: usize) -> Problem {

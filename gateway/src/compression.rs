@@ -50,12 +50,17 @@ pub(crate) fn apply(head: &Head, response: &mut Response<AnswerBody>) {
 
 /// Sets the compressed body, if there is one; that it could have been another is said in any case.
 pub(crate) fn mark(response: &mut Response<AnswerBody>, compressed: Option<Bytes>) {
-    let vary = HeaderValue::from_static("accept-encoding");
-    response.headers_mut().append(VARY, vary);
+    tell(response.headers_mut(), compressed.is_some());
     if let Some(compressed) = compressed {
         *response.body_mut() = compressed.into();
-        let gzip = HeaderValue::from_static("gzip");
-        response.headers_mut().insert(CONTENT_ENCODING, gzip);
+    }
+}
+
+/// Says whether the body is compressed, and that it could have been otherwise.
+pub(crate) fn tell(headers: &mut HeaderMap, compressed: bool) {
+    headers.append(VARY, HeaderValue::from_static("accept-encoding"));
+    if compressed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
 }
 

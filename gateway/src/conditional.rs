@@ -1,11 +1,10 @@
 //! `If-None-Match` (RFC 9110 section 13.1.2): who has the answer already is told so, with 304.
 //!
-//! Only of the texts that the gateway serves itself. The strong tag of a resource is its revision, which says what
-//! `If-Match` asks: whether somebody changed it. What the service counts by itself (the reserved pieces of a product) may
-//! move under one revision, and a 304 would hide that.
+//! Of a resource, whose tag is its field `etag`, and of the texts that the gateway serves itself. The service has been
+//! asked all the same: who may not see the resource is refused, and what is told is the revision of now.
 
 use crate::reply::AnswerBody;
-use http::header::{CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, IF_NONE_MATCH};
 use http::request::Parts as Head;
 use http::{Method, Response, StatusCode};
 
@@ -19,13 +18,15 @@ pub(crate) fn apply(head: &Head, response: &mut Response<AnswerBody>) {
         .headers()
         .get(ETAG)
         .and_then(|etag| etag.to_str().ok());
-    let is_ours = |etag: &str| etag.starts_with("W/");
-    if !etag.is_some_and(|etag| is_ours(etag) && is_held(&head.headers, etag)) {
+    if !etag.is_some_and(|etag| is_held(&head.headers, etag)) {
         return;
     }
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     *response.body_mut() = AnswerBody::default();
-    response.headers_mut().remove(CONTENT_TYPE);
+    // What describes the body that is not sent (RFC 9110 section 15.4.5).
+    for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+        response.headers_mut().remove(name);
+    }
 }
 
 /// Whether one of the tags that were sent is this one, by the weak comparison.

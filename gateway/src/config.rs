@@ -148,6 +148,15 @@ pub struct LimitArgs {
     )]
     pub requests_burst: u32,
 
+    /// Streams that one address (IPv6: one /64) may have open at once; 0 for any number.
+    #[arg(
+        long,
+        env = "GATEWAY_STREAMS_PER_ADDRESS",
+        value_name = "NUMBER",
+        default_value_t = 50
+    )]
+    pub streams_per_address: u32,
+
     /// How long a gateway that was told to stop lets running requests finish.
     #[arg(long, env = "GATEWAY_DRAIN", value_name = "TIME", default_value = "10s", value_parser = positive)]
     pub drain: Duration,
@@ -165,6 +174,7 @@ impl Default for LimitArgs {
             max_connections: 10_000,
             requests_per_second: 1000,
             requests_burst: 2000,
+            streams_per_address: 50,
             drain: Duration::from_secs(10),
         }
     }

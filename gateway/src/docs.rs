@@ -57,5 +57,6 @@ pub(crate) fn files() -> impl Iterator<Item = Text> {
             headers,
             content: Bytes::from_static(content),
             compressed: OnceLock::new(),
+            etag: OnceLock::new(),
         })
 }

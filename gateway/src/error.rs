@@ -138,7 +138,8 @@ impl Problem {
     /// The whole answer.
     pub fn into_response(self, circumstances: &Circumstances<'_>) -> Response<AnswerBody> {
         let status = self.http_status(circumstances);
-        let body = self.to_json(status);
+        let mut body = self.to_json(status);
+        body.push(b'\n');
         let mut response = Response::new(AnswerBody::from(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();

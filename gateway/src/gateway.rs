@@ -5,14 +5,17 @@ use crate::call::Call;
 use crate::compression;
 use crate::conditional;
 use crate::cors::Cors;
+use crate::error::{Circumstances, internal};
 use crate::location::{Location, locations};
 use crate::numbers::{Numbers, Routed};
 use crate::own::Own;
 use crate::problem::shortened;
 use crate::rate::Rate;
 use crate::reply::AnswerBody;
+use crate::streams::Streams;
 use crate::upstream::{Upstream, serving};
 use bytes::Bytes;
+use futures::FutureExt as _;
 use http::header::HeaderName;
 use http::request::Parts as Head;
 use http::{HeaderValue, Request, Response};
@@ -22,6 +25,7 @@ use millgate_platform::{RequestContext, SharedEntropy, TrustedProxies};
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -45,6 +49,8 @@ pub struct Rules {
     pub cors: Cors,
     /// How often one address may ask.
     pub rate: Arc<Rate>,
+    /// How many streams one address may have open.
+    pub streams: Streams,
     /// Whether clients come by TLS.
     pub tls: bool,
 }
@@ -133,9 +139,18 @@ impl Gateway {
             context: &context,
             client: &client,
         };
-        let mut response = call.run(pin!(body)).instrument(span.clone()).await;
-        conditional::apply(&head, &mut response);
-        compression::apply(&head, &mut response);
+        let answered = async {
+            let mut response = call.run(pin!(body)).await;
+            conditional::apply(&head, &mut response);
+            compression::apply(&head, &mut response);
+            response
+        };
+        // A panic is answered like any other fault of ours, and the process lives on.
+        let answered = AssertUnwindSafe(answered).catch_unwind();
+        let mut response = answered
+            .instrument(span.clone())
+            .await
+            .unwrap_or_else(|_| internal().into_response(&Circumstances::default()));
         self.finish(&head, &context, &mut response);
         let routed = response.extensions().get::<Routed>();
         self.numbers

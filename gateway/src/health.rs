@@ -44,7 +44,7 @@ async fn ready(upstreams: &[Upstream]) -> Response<AnswerBody> {
 }
 
 fn told(status: StatusCode, body: &serde_json::Value) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::from(body.to_string()));
+    let mut response = Response::new(AnswerBody::from(format!("{body}\n")));
     *response.status_mut() = status;
     response
         .headers_mut()

@@ -20,8 +20,21 @@ pub(crate) struct Text {
     /// Instead of what every answer carries.
     pub(crate) headers: &'static [(&'static str, &'static str)],
     pub(crate) content: Bytes,
-    /// Made when it is asked for first.
+    /// Made when it is asked for first, and so is the entity tag.
     pub(crate) compressed: OnceLock<Bytes>,
+    pub(crate) etag: OnceLock<Option<HeaderValue>>,
+}
+
+impl Text {
+    /// Weak: the same for what is compressed.
+    fn etag(&self) -> Option<&HeaderValue> {
+        let made = self.etag.get_or_init(|| {
+            let mut hasher = DefaultHasher::new();
+            self.content.hash(&mut hasher);
+            HeaderValue::from_str(&format!("W/\"{:016x}\"", hasher.finish())).ok()
+        });
+        made.as_ref()
+    }
 }
 
 /// The texts, by their path.
@@ -45,7 +58,8 @@ impl Own {
             // Kept, and asked about before each use.
             headers: &[("cache-control", "no-cache")],
             compressed: OnceLock::new(),
-            content: Bytes::from(openapi::document(api).to_string()),
+            etag: OnceLock::new(),
+            content: Bytes::from(format!("{}\n", openapi::document(api))),
         };
         Self(std::iter::once(document).chain(docs::files()).collect())
     }
@@ -70,11 +84,8 @@ impl Own {
                 HeaderValue::from_static(value),
             );
         }
-        // Weak: the same for what is compressed.
-        let mut hasher = DefaultHasher::new();
-        text.content.hash(&mut hasher);
-        if let Ok(etag) = HeaderValue::from_str(&format!("W/\"{:016x}\"", hasher.finish())) {
-            headers.insert(ETAG, etag);
+        if let Some(etag) = text.etag() {
+            headers.insert(ETAG, etag.clone());
         }
         if !text.media_type.starts_with("image/") {
             let compressed = compression::is_accepted(&head.headers).then(|| {

@@ -5,6 +5,7 @@ use crate::cors::Cors;
 use crate::gateway::{Gateway, Rules};
 use crate::rate::Rate;
 use crate::server::{Connections, ServeError, Server};
+use crate::streams::Streams;
 use crate::upstream::Upstream;
 use millgate_contract::DESCRIPTORS;
 use millgate_platform::{MetricsArgs, SharedEntropy, StartError};
@@ -44,6 +45,7 @@ pub fn prepare(config: Config, entropy: SharedEntropy) -> Result<Prepared, Start
         proxy_secret: config.proxy_secret,
         cors,
         rate: Arc::new(Rate::new(&config.limits)),
+        streams: Streams::new(config.limits.streams_per_address),
         tls: tls.is_some(),
     };
     let connections = Connections {

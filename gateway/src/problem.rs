@@ -70,22 +70,26 @@ pub mod reason {
     pub const STREAM_NOT_SERVED: &str = "STREAM_NOT_SERVED";
     /// 400: not JSON.
     pub const JSON_MALFORMED: &str = "JSON_MALFORMED";
+    /// 400: a body that is cut off, or no CSV.
+    pub const MESSAGE_MALFORMED: &str = "MESSAGE_MALFORMED";
     /// 400: a field of the body or a query parameter that the method does not have.
     pub const UNKNOWN_FIELD: &str = "UNKNOWN_FIELD";
     /// 400: a field or query parameter given twice.
     pub const DUPLICATE_FIELD: &str = "DUPLICATE_FIELD";
     /// 400: a value that the field cannot hold.
     pub const FIELD_INVALID: &str = "FIELD_INVALID";
-    /// 415: a body that is not `application/json`.
+    /// 415: a body that is not `application/json`, or not of the kinds that a stream is taken from.
     pub const CONTENT_TYPE: &str = "CONTENT_TYPE";
     /// 406: the client accepts no `application/json`.
     pub const NOT_ACCEPTABLE: &str = "NOT_ACCEPTABLE";
     /// 408: the body did not arrive in time.
     pub const BODY_TIMEOUT: &str = "BODY_TIMEOUT";
-    /// 413: the body is larger than a message may be.
+    /// 413: the body is larger than a message may be, or the answer is.
     pub const MESSAGE_TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
     /// 429: too many requests from one address.
     pub const RATE_LIMITED: &str = "RATE_LIMITED";
+    /// 429: too many open streams, of one address or of all.
+    pub const STREAM_LIMIT: &str = "STREAM_LIMIT";
     /// 412, 409: not the revision that the client holds.
     pub const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
     /// 503: the service behind the route cannot be reached, or went away before it answered.

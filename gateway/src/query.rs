@@ -4,7 +4,7 @@ use crate::api::{Binding, Body};
 use crate::json;
 use crate::percent;
 use crate::problem::{Faults, Problem, reason, shortened};
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use std::collections::HashSet;
 
 /// How deep a parameter's path may lead: a message may hold itself.
@@ -12,6 +12,21 @@ const MOST_DEPTH: usize = 16;
 
 /// Sets what the query tells. All bad parameters are told together.
 pub fn bind(request: &mut DynamicMessage, binding: &Binding, query: &str) -> Result<(), Problem> {
+    let input = binding.method.input.clone();
+    bind_by(request, query, |name| resolve(&input, binding, name))
+}
+
+/// The same for a message that nothing but the query tells.
+pub(crate) fn bind_message(message: &mut DynamicMessage, query: &str) -> Result<(), Problem> {
+    let descriptor = prost_reflect::ReflectMessage::descriptor(message);
+    bind_by(message, query, |name| lead(&descriptor, name))
+}
+
+fn bind_by(
+    request: &mut DynamicMessage,
+    query: &str,
+    resolve: impl Fn(&str) -> Result<Vec<FieldDescriptor>, Fault>,
+) -> Result<(), Problem> {
     let mut faults = Faults::default();
     let mut given: HashSet<String> = HashSet::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -24,7 +39,7 @@ pub fn bind(request: &mut DynamicMessage, binding: &Binding, query: &str) -> Res
             );
             continue;
         };
-        let told = match resolve(request, binding, &name) {
+        let told = match resolve(&name) {
             Ok(path) => parameter(request, &path, &value, &mut given),
             Err(fault) => Err(fault),
         };
@@ -35,27 +50,42 @@ pub fn bind(request: &mut DynamicMessage, binding: &Binding, query: &str) -> Res
     faults.finish()
 }
 
-type Fault = (&'static str, String);
+/// The reason, and what it says of the parameter.
+pub(crate) type Fault = (&'static str, String);
 
-/// The fields that a parameter's name leads through.
+/// The fields that a parameter's name leads through, if a parameter may tell them.
 fn resolve(
-    request: &DynamicMessage,
+    input: &MessageDescriptor,
     binding: &Binding,
     name: &str,
 ) -> Result<Vec<FieldDescriptor>, Fault> {
-    let unknown = || {
-        (
-            reason::UNKNOWN_FIELD,
-            "there is no such parameter".to_owned(),
-        )
-    };
     if binding.body == Body::Whole {
         return Err((
             reason::UNKNOWN_FIELD,
             "belongs into the body: this method takes no parameters".to_owned(),
         ));
     }
-    let mut message = Some(prost_reflect::ReflectMessage::descriptor(request));
+    let path = lead(input, name)?;
+    if binding.path_fields.contains(&path) {
+        return Err((reason::DUPLICATE_FIELD, "is told by the path".to_owned()));
+    }
+    if let (Body::Field(body), Some(first)) = (&binding.body, path.first())
+        && body == first
+    {
+        return Err((reason::UNKNOWN_FIELD, "belongs into the body".to_owned()));
+    }
+    Ok(path)
+}
+
+/// The fields that a name leads through, by dots. The last one is told by a text.
+pub(crate) fn lead(message: &MessageDescriptor, name: &str) -> Result<Vec<FieldDescriptor>, Fault> {
+    let unknown = || {
+        (
+            reason::UNKNOWN_FIELD,
+            "there is no such parameter".to_owned(),
+        )
+    };
+    let mut message = Some(message.clone());
     let mut path: Vec<FieldDescriptor> = Vec::new();
     for part in name.splitn(MOST_DEPTH + 1, '.') {
         let descriptor = message.as_ref().ok_or_else(unknown)?;
@@ -83,14 +113,6 @@ fn resolve(
             "is a message: name one of its fields".to_owned(),
         ));
     }
-    if binding.path_fields.contains(&path) {
-        return Err((reason::DUPLICATE_FIELD, "is told by the path".to_owned()));
-    }
-    if let (Body::Field(body), Some(first)) = (&binding.body, path.first())
-        && body == first
-    {
-        return Err((reason::UNKNOWN_FIELD, "belongs into the body".to_owned()));
-    }
     Ok(path)
 }
 
@@ -100,45 +122,60 @@ fn parameter(
     text: &str,
     given: &mut HashSet<String>,
 ) -> Result<(), Fault> {
+    let Some(field) = path.last() else {
+        return Ok(());
+    };
+    let full_path: Vec<&str> = path.iter().map(FieldDescriptor::name).collect();
+    if !field.is_list() && !given.insert(full_path.join(".")) {
+        return Err((reason::DUPLICATE_FIELD, "is given twice".to_owned()));
+    }
+    set(request, path, text)
+}
+
+/// Sets the field that a path leads to, from a text; a list gets one more item.
+pub(crate) fn set(
+    request: &mut DynamicMessage,
+    path: &[FieldDescriptor],
+    text: &str,
+) -> Result<(), Fault> {
+    const NOT_SO: &str = "cannot be told by a parameter";
+    let refused = |description: &str| (reason::FIELD_INVALID, description.to_owned());
     let Some((field, outer)) = path.split_last() else {
         return Ok(());
     };
     let value = match field.kind() {
-        Kind::Message(_) if field.is_list() => Err("cannot be told by a parameter"),
+        Kind::Message(_) if field.is_list() => Err(NOT_SO),
         Kind::Message(message) => json::well_known_from_text(&message, text).map(Value::Message),
         kind => json::from_text(&kind, text),
     };
-    let value = value.map_err(|expected| (reason::FIELD_INVALID, expected.to_owned()))?;
+    let value = value.map_err(refused)?;
+    if let Some(other) = rival(request, path) {
+        return Err(refused(&format!("cannot be given beside {other}")));
+    }
+    let message = enter(request, outer).ok_or_else(|| refused(NOT_SO))?;
+    if !field.is_list() {
+        message.set_field(field, value);
+    } else if let Some(list) = message.get_field_mut(field).as_list_mut() {
+        list.push(value);
+    }
+    Ok(())
+}
 
-    let message = enter(request, outer).ok_or_else(|| {
-        (
-            reason::FIELD_INVALID,
-            "cannot be told by a parameter".to_owned(),
-        )
-    })?;
-    if field.is_list() {
-        if let Some(list) = message.get_field_mut(field).as_list_mut() {
-            list.push(value);
-        }
-        return Ok(());
-    }
-    let full_path: Vec<&str> = path.iter().map(FieldDescriptor::name).collect();
-    if !given.insert(full_path.join(".")) {
-        return Err((reason::DUPLICATE_FIELD, "is given twice".to_owned()));
-    }
+/// Another member of a oneof that the path enters, which is set already: setting this one would undo it.
+pub(crate) fn rival(message: &DynamicMessage, path: &[FieldDescriptor]) -> Option<String> {
+    let (field, inner) = path.split_first()?;
     let other = field.containing_oneof().and_then(|oneof| {
         oneof
             .fields()
             .find(|other| other != field && message.has_field(other))
     });
     if let Some(other) = other {
-        return Err((
-            reason::FIELD_INVALID,
-            format!("cannot be given beside {}", other.name()),
-        ));
+        return Some(other.name().to_owned());
     }
-    message.set_field(field, value);
-    Ok(())
+    match message.get_field(field).as_ref() {
+        Value::Message(message) => rival(message, inner),
+        _ => None,
+    }
 }
 
 /// The message that the fields lead to, made where it is not there yet; `None` if one of them holds no message.

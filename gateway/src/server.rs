@@ -2,11 +2,9 @@
 
 use crate::activity::Activity;
 use crate::config::LimitArgs;
-use crate::error::{Circumstances, internal};
 use crate::gateway::{Gateway, Peer};
 use crate::reply::AnswerBody;
 use bytes::Bytes;
-use futures::FutureExt as _;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::server::conn::{http1, http2};
@@ -15,7 +13,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use millgate_platform::{ServerTls, StartError, TrustedProxies};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -229,7 +226,6 @@ impl Connection {
     }
 }
 
-/// A panic is answered like any other fault of ours, and the process lives on.
 async fn answer<B: Body<Data = Bytes>>(
     gateway: &Gateway,
     request: Request<B>,
@@ -237,10 +233,7 @@ async fn answer<B: Body<Data = Bytes>>(
     activity: &Arc<Activity>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let busy = activity.begin();
-    let answered = AssertUnwindSafe(gateway.answer(request, peer))
-        .catch_unwind()
-        .await;
-    let response = answered.unwrap_or_else(|_| internal().into_response(&Circumstances::default()));
+    let response = gateway.answer(request, peer).await;
     // A connection is busy until the last of an answer is out.
     Ok(response.map(|body| body.holding(busy)))
 }

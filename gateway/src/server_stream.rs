@@ -1,28 +1,27 @@
 //! The answer of a method that streams: lines of JSON (NDJSON), or server-sent events where the client asks for them.
 //!
 //! A line is `{"result": ...}`, and `{"error": ...}` when the stream breaks off. An event carries the message itself; its
-//! id is the message's field `sequence`, and `Last-Event-ID` comes back as the request's field `after_sequence`. A stream
-//! that breaks off ends with an event `error`, one that is complete with an event `end`, so that a browser knows that it
-//! need not come again.
+//! id is the message's place in the stream (`sequence`). A stream that breaks off ends with an event `error`, one that is
+//! complete with an event `end`, so that a browser knows that it need not come again.
 
+use crate::api::Method;
 use crate::error::{self, Circumstances};
 use crate::json;
 use crate::problem::{Problem, reason};
+use crate::streams::Place;
+use crate::upstream::measured;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use http::HeaderMap;
 use http::header::ACCEPT;
-use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
+use prost_reflect::DynamicMessage;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tonic::{Code, Streaming};
 
 /// How often a stream of events says that it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(15);
-/// The field of an answer that its place in the stream is told by.
-const SEQUENCE: &str = "sequence";
-/// The field of a request that says after which place the stream begins.
-const AFTER: &str = "after_sequence";
 
 /// How a stream is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,44 +78,32 @@ impl Form {
     }
 }
 
-/// Writes `Last-Event-ID` into the request, where it has a field for it.
-pub(crate) fn resume(request: &mut DynamicMessage, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(sent) = headers.get("last-event-id") else {
-        return Ok(());
-    };
-    let descriptor = prost_reflect::ReflectMessage::descriptor(request);
-    let Some(field) = descriptor.get_field_by_name(AFTER) else {
-        return Ok(());
-    };
-    let text = sent.to_str().unwrap_or_default();
-    let value = json::from_text(&field.kind(), text)
-        .map_err(|expected| Problem::field("Last-Event-ID", expected))?;
-    request.set_field(&field, value);
-    Ok(())
-}
-
 /// A stream, while it is told.
 struct Telling {
     form: Form,
-    output: MessageDescriptor,
+    method: Arc<Method>,
     messages: Streaming<Bytes>,
     stopping: watch::Receiver<bool>,
     ended: bool,
+    /// Counted as open until this is dropped.
+    _place: Place,
 }
 
 /// The body of the answer: what the service sends, as it comes.
 pub(crate) fn body(
     form: Form,
-    output: MessageDescriptor,
+    method: Arc<Method>,
     messages: Streaming<Bytes>,
     stopping: watch::Receiver<bool>,
+    place: Place,
 ) -> impl Stream<Item = Bytes> + Send {
     let telling = Telling {
         form,
-        output,
+        method,
         messages,
         stopping,
         ended: false,
+        _place: place,
     };
     stream::unfold(telling, |mut telling| async move {
         let bytes = telling.next().await?;
@@ -130,7 +117,7 @@ impl Telling {
             return None;
         }
         let next = tokio::select! {
-            next = self.messages.message() => next.map_err(|status| Problem::from_status(&status)),
+            next = self.messages.message() => next.map_err(|status| Problem::from_status(&measured(status))),
             _ = self.stopping.wait_for(|stop| *stop) => Err(stopped()),
             () = tokio::time::sleep(KEEPALIVE), if self.form == Form::Events => {
                 return Some(Bytes::from_static(b": keep-alive\n\n"));
@@ -158,12 +145,15 @@ impl Telling {
             tracing::error!(%error, "a message of a stream cannot be told");
             error::internal()
         };
-        let message =
-            DynamicMessage::decode(self.output.clone(), message).map_err(|error| failed(&error))?;
+        let message = DynamicMessage::decode(self.method.output.clone(), message)
+            .map_err(|error| failed(&error))?;
         let json = json::encode(&message).map_err(|error| failed(&error))?;
         let (before, after) = match self.form {
             Form::Lines => ("{\"result\":".to_owned(), "}\n"),
-            Form::Events => (format!("{}data: ", id(&message)), "\n\n"),
+            Form::Events => match self.method.sequence.of_message(&message) {
+                Some(id) => (format!("id: {id}\ndata: "), "\n\n"),
+                None => ("data: ".to_owned(), "\n\n"),
+            },
         };
         Ok([before.as_bytes(), &json, after.as_bytes()].concat().into())
     }
@@ -175,25 +165,6 @@ impl Telling {
             Form::Events => ("event: error\ndata: ", "\n\n"),
         };
         [before.as_bytes(), &json, after.as_bytes()].concat().into()
-    }
-}
-
-/// The line with an event's id; nothing for a message without a place.
-fn id(message: &DynamicMessage) -> String {
-    let descriptor = prost_reflect::ReflectMessage::descriptor(message);
-    let field = descriptor.get_field_by_name(SEQUENCE).filter(|field| {
-        matches!(
-            field.kind(),
-            Kind::Int64 | Kind::Uint64 | Kind::Int32 | Kind::Uint32
-        ) && !field.is_list()
-    });
-    let value = field.map(|field| message.get_field(&field).into_owned());
-    match value {
-        Some(Value::I64(number)) => format!("id: {number}\n"),
-        Some(Value::U64(number)) => format!("id: {number}\n"),
-        Some(Value::I32(number)) => format!("id: {number}\n"),
-        Some(Value::U32(number)) => format!("id: {number}\n"),
-        _ => String::new(),
     }
 }
 

@@ -1,22 +1,27 @@
 //! The services behind the gateway: which one serves what, and the call itself.
 
+use crate::problem::{DOMAIN, reason};
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures::stream;
 use http::uri::PathAndQuery;
 use millgate_platform::{ClientTls, StartError, channel};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tonic::{Extensions, Request, Response, Status, Streaming};
+use tonic::{Code, Extensions, Request, Response, Status, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// Connections to one upstream. A server takes about a hundred calls at once on each.
 const CHANNELS: usize = 4;
+/// What a server of ours allows on one connection, and most others do.
+const MOST_STREAMS_A_CHANNEL: usize = 100;
 /// The largest answer that is taken: a page of a thousand resources has room.
 const MOST_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
@@ -38,6 +43,8 @@ pub struct Upstream {
     channels: Vec<Channel>,
     /// Streams have their own: a hundred open ones would hold up every other call.
     streams: Vec<Channel>,
+    /// One stream more than they take would wait for another's end.
+    room: Arc<Semaphore>,
     next: AtomicUsize,
 }
 
@@ -53,6 +60,7 @@ impl Upstream {
             prefix: config.prefix.clone(),
             channels: (0..CHANNELS).map(open).collect::<Result<_, _>>()?,
             streams: (0..CHANNELS).map(open).collect::<Result<_, _>>()?,
+            room: Arc::new(Semaphore::new(CHANNELS * MOST_STREAMS_A_CHANNEL)),
             next: AtomicUsize::new(0),
         })
     }
@@ -105,8 +113,8 @@ impl Upstream {
         });
         let request = Request::from_parts(metadata, Extensions::default(), messages);
         let mut client = self.stream_client().await?;
-        let answer = client.client_streaming(request, path, Plain).await?;
-        Ok(answer.into_inner())
+        let answer = client.client_streaming(request, path, Plain).await;
+        Ok(answer.map_err(measured)?.into_inner())
     }
 
     /// Makes one unary call with an encoded message, and gives the encoded answer.
@@ -122,7 +130,12 @@ impl Upstream {
             .await
             .map_err(|error| Status::from_error(error.into()))?;
         let request = Request::from_parts(metadata, Extensions::default(), message);
-        client.unary(request, path, Plain).await
+        client.unary(request, path, Plain).await.map_err(measured)
+    }
+
+    /// A place among the streams that its connections have room for; `None` when there is none left.
+    pub(crate) fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_owned().ok()
     }
 
     /// Whether it says that it serves (grpc.health.v1).
@@ -133,6 +146,19 @@ impl Upstream {
         let answer = HealthClient::new(self.channel()).check(asked).await;
         answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
     }
+}
+
+/// An answer over the limit is tonic's to notice, in words of its own: the service did not say OUT_OF_RANGE.
+pub(crate) fn measured(status: Status) -> Status {
+    let begins = "Error, decoded message length too large";
+    if status.code() != Code::OutOfRange || !status.message().starts_with(begins) {
+        return status;
+    }
+    let message = format!(
+        "the answer has more than {MOST_ANSWER_BYTES} bytes: ask for less, such as a smaller page"
+    );
+    let details = ErrorDetails::with_error_info(reason::MESSAGE_TOO_LARGE, DOMAIN, []);
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 /// The upstream that serves a service: the one with the longest prefix that fits.

@@ -33,7 +33,11 @@ fn inside(message: &MessageDescriptor, side: Side, bound: &[&str], depth: usize)
         {
             continue;
         }
-        if let Some(value) = value(&field, side, depth) {
+        let is_person = name == "name" && message.get_field_by_name("last_name").is_some();
+        if is_person {
+            // What the parts of the name say, too.
+            fields.insert(name.to_owned(), json!("Ada Lovelace"));
+        } else if let Some(value) = value(&field, side, depth) {
             fields.insert(name.to_owned(), value);
         }
     }
@@ -78,7 +82,7 @@ fn text(name: &str) -> String {
         "username" => "ada",
         "first_name" => "Ada",
         "last_name" => "Lovelace",
-        "password" | "new_password" => "correct horse battery",
+        "password" | "new_password" => "violet kettle 42 orbit",
         "phone" | "phone_number" => "+44 20 7946 0000",
         "request_id" => "5f3c1f6e-6f3b-4f6b-9c59-0f7a4f6d2b11",
         "etag" => "7",

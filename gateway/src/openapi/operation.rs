@@ -7,6 +7,7 @@ use super::path::Path;
 use super::responses;
 use super::schema::{Schemas, Side};
 use crate::api::{ACCESS_RULE, Binding, Body, option, text};
+use crate::csv::Shape;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor};
 use serde_json::{Value, json};
 
@@ -96,8 +97,15 @@ fn body(binding: &Binding, schemas: &mut Schemas<'_>) -> Option<Value> {
         }
     };
     if binding.method.takes_stream {
-        let description = "A message a line, each sent on as it comes.";
-        let content = json!({"application/x-ndjson": {"schema": schema}});
+        let description = "A message a line or a row, each sent on as it comes.";
+        let mut content = json!({"application/x-ndjson": {"schema": schema}});
+        if let Some(shape) = Shape::of(binding) {
+            let filled = shape.filled(&binding.method.input);
+            content["text/csv"] = json!({"schema": {"type": "string", "description": format!(
+                "A header row with names of fields of {} (an inner one by dots, as `a.b`), then a row each. \
+                An empty cell says nothing.", filled.name(),
+            )}});
+        }
         return Some(json!({"required": true, "description": description, "content": content}));
     }
     let content = json!({"application/json": {"schema": schema, "example": example}});

@@ -4,6 +4,7 @@ use super::example;
 use super::path::Path;
 use super::schema::{Behavior, Schemas, Side, behaves, is_told};
 use crate::api::{Binding, Body};
+use crate::csv::Shape;
 use crate::json::is_told_as_text;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
@@ -42,7 +43,21 @@ pub(super) fn of_path(path: &Path<'_>, names: &[String], schemas: &mut Schemas<'
 /// The query's: every field that neither the path nor the body tells.
 pub(super) fn of_query(binding: &Binding, schemas: &mut Schemas<'_>) -> Vec<Value> {
     let mut found = Vec::new();
-    if binding.body != Body::Whole {
+    let first = binding
+        .method
+        .takes_stream
+        .then(|| Shape::of(binding)?.first);
+    if let Some(first) = first.flatten() {
+        // With CSV, what comes before the rows stands in the query; a line of JSON says it itself.
+        if let Some(message) = first.kind().as_message() {
+            collect(binding, message, &mut Vec::new(), schemas, &mut found);
+        }
+        for parameter in &mut found {
+            let description = parameter["description"].as_str().unwrap_or_default();
+            parameter["description"] = json!(format!("{description} With `text/csv` only."));
+            parameter["required"] = json!(false);
+        }
+    } else if binding.body != Body::Whole {
         collect(
             binding,
             &binding.method.input,

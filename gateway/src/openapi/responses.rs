@@ -167,7 +167,7 @@ fn content(binding: &Binding, schema: &Value) -> Value {
         "application/x-ndjson": {"schema": line},
         "text/event-stream": {"schema": {
             "type": "string",
-            "description": "An event a message. Its id is the message's `sequence`; `Last-Event-ID` resumes after it. \
+            "description": "An event a message. Its id is the message's `sequence`, where it has one; `Last-Event-ID` resumes after it. \
     Events of the types `error` and `end` are the last.",
         }},
     })

@@ -98,7 +98,13 @@ impl<'a> Schemas<'a> {
             if always {
                 required.push(Value::from(field.name()));
             }
-            properties.insert(field.name().to_owned(), self.field(&field, side));
+            let schema = self.field(&field, side);
+            let schema = match side == Side::Answer || always {
+                true => schema,
+                // As if nothing was said.
+                false => nullable(schema),
+            };
+            properties.insert(field.name().to_owned(), schema);
         }
         let mut schema = json!({"type": "object", "properties": properties});
         let mut description = self.comment(message.parent_file().name(), message.path());
@@ -285,6 +291,26 @@ fn put(schema: &mut Value, keyword: &str, value: Option<u32>) {
     if let Some(value) = value {
         schema[keyword] = json!(value);
     }
+}
+
+/// The same, or `null`.
+fn nullable(mut schema: Value) -> Value {
+    if let Some(kinds) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
+        kinds.push(json!({"type": "null"}));
+    } else if let Some(reference) = schema.get("$ref").cloned() {
+        schema["anyOf"] = json!([{"$ref": reference}, {"type": "null"}]);
+        schema.as_object_mut().map(|schema| schema.remove("$ref"));
+    } else if let Some(kind) = schema.get_mut("type") {
+        let mut kinds = match kind.take() {
+            Value::Array(kinds) => kinds,
+            one => vec![one],
+        };
+        if !kinds.contains(&json!("null")) {
+            kinds.push(json!("null"));
+        }
+        *kind = Value::from(kinds);
+    }
+    schema
 }
 
 /// 64 bits go out as text, which no client rounds; numbers come in too.

@@ -31,19 +31,48 @@ fn product() -> Product {
 }
 
 #[tokio::test]
-async fn a_revision_hides_nothing_that_moves_under_it() {
-    // Orders reserve pieces without a change to the product: the same revision, another answer.
-    let double = Double::answering(|_| Ok(product().encode_to_vec()));
+async fn who_has_the_revision_is_told_so_and_not_sent_it_again() {
+    let double = Double::answering(|seen| match seen.path.rsplit('/').next().unwrap() {
+        "ListProducts" => Ok(ListProductsResponse::default().encode_to_vec()),
+        "GetOrder" => Err(tonic::Status::not_found("no such order")),
+        _ => Ok(product().encode_to_vec()),
+    });
     let gate = Gate::before(&double).await;
-    for tag in ["\"3\"", "W/\"3\"", "*"] {
-        let answered = gate
-            .signed("GET", "/v1/products/7")
-            .header("if-none-match", tag)
-            .send()
-            .await;
-        assert_eq!(answered.status, 200, "{tag}");
-        assert_eq!(answered.header("etag"), "\"3\"");
+    let ask = |verb: &str, path: &str, tag: &str| {
+        let request = gate.signed(verb, path);
+        request.header("if-none-match", tag).send()
+    };
+    for verb in ["GET", "HEAD"] {
+        for tag in ["\"3\"", "W/\"3\"", "*", "\"2\", \"3\""] {
+            let answered = ask(verb, "/v1/products/7", tag).await;
+            assert_eq!(
+                (answered.status.as_u16(), answered.body.len()),
+                (304, 0),
+                "{tag}"
+            );
+            assert_eq!(answered.header("etag"), "\"3\"");
+            assert_eq!(answered.header("content-type"), "");
+            assert_eq!(answered.header("x-request-id").len(), 36);
+        }
+        for tag in ["\"2\"", "3", ""] {
+            let answered = ask(verb, "/v1/products/7", tag).await;
+            assert_eq!(answered.status, 200, "{tag}");
+            assert_eq!(answered.header("etag"), "\"3\"");
+            assert_eq!(answered.body.is_empty(), verb == "HEAD");
+        }
+        // A list has no revision, and a refusal is no answer that anybody has.
+        assert_eq!(ask(verb, "/v1/products", "*").await.status, 200);
+        assert_eq!(ask(verb, "/v1/orders/7", "*").await.status, 404);
     }
+    // What changes something happens, whatever the client has.
+    let changed = gate
+        .signed("PATCH", "/v1/products/7")
+        .header("if-none-match", "*");
+    assert_eq!(changed.json("{\"name\":\"x\"}").send().await.status, 200);
+    let nobody = gate
+        .request("GET", "/v1/products/7")
+        .header("if-none-match", "*");
+    nobody.send().await.expect(401, "TOKEN_MISSING");
 }
 
 #[tokio::test]
@@ -151,6 +180,12 @@ async fn a_compressed_body_is_read_and_a_bomb_is_not() {
         .await
         .expect(413, "MESSAGE_TOO_LARGE");
     send(b"{}".to_vec()).await.expect(400, "JSON_MALFORMED");
+    // One member: of a hundred thousand empty ones there would be no end.
+    let twice = [gzip(b"{}"), gzip(b"")].concat();
+    send(twice).await.expect(400, "JSON_MALFORMED");
+    send(gzip(b"").repeat(100_000))
+        .await
+        .expect(400, "JSON_MALFORMED");
     for encoding in ["br", "gzip, gzip", "deflate"] {
         let answered = gate
             .signed("POST", "/v1/users")

@@ -2,8 +2,78 @@
 
 use crate::support::{Double, Gate, config, nobody};
 use gateway::LimitArgs;
+use millgate_platform::Entropy;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Code, Status};
+
+/// Draws once, for the id of the request, and breaks at the next draw.
+struct Broken(std::sync::atomic::AtomicBool);
+
+impl Entropy for Broken {
+    fn fill(&self, bytes: &mut [u8]) {
+        assert!(
+            bytes.is_empty() || !self.0.load(std::sync::atomic::Ordering::SeqCst),
+            "as it was told"
+        );
+        bytes.fill(7);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_like_any_other_fault_and_the_next_request_is_served() {
+    let broken = Arc::new(Broken(false.into()));
+    let upstream = Double::empty().listen().await;
+    let gate = Gate::drawing(config(upstream), broken.clone()).await;
+    let ask = || {
+        let request = gate
+            .signed("GET", "/v1/me")
+            .header("x-request-id", "mine-1");
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        request.header("traceparent", trace).send()
+    };
+    assert_eq!(ask().await.status, 200);
+    broken.0.store(true, std::sync::atomic::Ordering::SeqCst);
+    let answered = ask().await;
+    answered.expect(500, "INTERNAL");
+    assert!(!String::from_utf8_lossy(&answered.body).contains("as it was told"));
+    assert_eq!(answered.header("x-request-id"), "mine-1");
+    assert_eq!(answered.header("cache-control"), "no-store");
+    assert_eq!(answered.header("x-content-type-options"), "nosniff");
+    broken.0.store(false, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(ask().await.status, 200);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_large_is_not_the_requests_fault_to_mend_by_its_fields() {
+    let double = Double::answering(|seen| {
+        if seen.path.ends_with("GetOrder") {
+            return Err(Status::out_of_range("behind the end"));
+        }
+        Ok(vec![0; 33 << 20])
+    });
+    let gate = Gate::before(&double).await;
+    let answered = gate.signed("GET", "/v1/products").send().await;
+    answered.expect(413, "MESSAGE_TOO_LARGE");
+    assert!(String::from_utf8_lossy(&answered.body).contains("smaller page"));
+    // What a service itself says stays what it says.
+    gate.signed("GET", "/v1/orders/7")
+        .send()
+        .await
+        .expect(400, "OUT_OF_RANGE");
+}
+
+#[tokio::test]
+async fn every_answer_ends_its_line() {
+    let gate = Gate::before(&Double::empty()).await;
+    for path in ["/v1/me", "/nowhere", "/healthz", "/readyz", "/openapi.json"] {
+        let answered = gate.signed("GET", path).send().await;
+        assert!(
+            answered.body.ends_with(b"}\n") && !answered.body.ends_with(b"\n\n"),
+            "{path}"
+        );
+    }
+}
 
 /// A gate before a service that always refuses so.
 async fn refusing(status: impl Fn() -> Status + Send + Sync + 'static) -> Gate {

@@ -204,6 +204,12 @@ async fn a_page_may_call_only_from_the_exact_origin() {
             .header("access-control-allow-headers")
             .contains("authorization")
     );
+    // An EventSource of a page's own making names where it was cut off.
+    assert!(
+        asked
+            .header("access-control-allow-headers")
+            .contains("last-event-id")
+    );
     assert_eq!(asked.header("access-control-allow-credentials"), "");
     assert_eq!(asked.header("vary"), "Origin");
     let asked = preflight("https://evil.example.com").await;

@@ -105,6 +105,11 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back() {
     refused.expect(429, "RATE_LIMITED");
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(double.seen().len(), 3);
+    // Whether it is ready costs the services a call each, so that is counted, too.
+    gate.request("GET", "/readyz")
+        .send()
+        .await
+        .expect(429, "RATE_LIMITED");
     // Whoever asks for the state of the process is not counted, and an invented address helps nobody.
     assert_eq!(gate.request("GET", "/healthz").send().await.status, 200);
     let posing = gate

@@ -19,17 +19,24 @@ type Follow = dyn Fn(i64) -> Result<Events, Status> + Send + Sync;
 
 /// A service that streams: answers Follow as it is told, and notes what Import is sent.
 #[derive(Clone)]
-struct Library {
+pub(crate) struct Library {
     follow: Arc<Follow>,
     /// The names of the messages, then how they ended.
     imported: Arc<Mutex<Vec<String>>>,
+    /// Whether nobody may import, and whether what is sent is never read.
+    pub(crate) refuses: bool,
+    pub(crate) stalls: bool,
 }
 
 impl Library {
-    fn new(follow: impl Fn(i64) -> Result<Events, Status> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(
+        follow: impl Fn(i64) -> Result<Events, Status> + Send + Sync + 'static,
+    ) -> Self {
         Self {
             follow: Arc::new(follow),
             imported: Arc::default(),
+            refuses: false,
+            stalls: false,
         }
     }
 
@@ -38,12 +45,24 @@ impl Library {
         request: http::Request<axum::body::Body>,
     ) -> http::Response<tonic::body::Body> {
         let mut grpc = tonic::server::Grpc::new(Plain);
-        if request.uri().path().ends_with("/Import") {
-            let imported = self.imported;
+        let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
+        if method.starts_with("Import") {
+            let kind = match method.as_str() {
+                "Import" => "sample.Inner".to_owned(),
+                rows => format!("sample.{rows}Request"),
+            };
             let import = tower::service_fn(move |request: Request<Streaming<Bytes>>| {
-                import(request, Arc::clone(&imported))
+                self.clone().import(kind.clone(), request)
             });
             return grpc.client_streaming(import, request).await;
+        }
+        if method == "Watch" {
+            let watch = tower::service_fn(move |request: Request<Bytes>| {
+                let from = field("sample.WatchRequest", request.into_inner(), "from_sequence");
+                let answer = (self.follow)(from.as_i64().unwrap() - 1);
+                async move { answer.map(|events| Response::new(events.map(|event| event.map(wrapped)))) }
+            });
+            return grpc.server_streaming(watch, request).await;
         }
         let follow = tower::service_fn(move |request: Request<Bytes>| {
             let after = field(
@@ -57,11 +76,57 @@ impl Library {
         grpc.server_streaming(follow, request).await
     }
 
-    fn imported(&self) -> Vec<String> {
+    /// Notes what it is sent, by its name or else as JSON.
+    async fn import(
+        self,
+        kind: String,
+        request: Request<Streaming<Bytes>>,
+    ) -> Result<Response<Bytes>, Status> {
+        if self.refuses {
+            return Err(Status::permission_denied("not you"));
+        }
+        let note = |text: &str| self.imported.lock().unwrap().push(text.to_owned());
+        if self.stalls {
+            return std::future::pending().await;
+        }
+        let descriptor = API.pool.get_message_by_name(&kind).unwrap();
+        let mut messages = request.into_inner();
+        loop {
+            match messages.message().await {
+                Ok(Some(bytes)) => {
+                    let message = DynamicMessage::decode(descriptor.clone(), bytes).unwrap();
+                    let name = match kind.as_str() {
+                        "sample.Inner" => message
+                            .get_field_by_name("name")
+                            .unwrap()
+                            .as_str()
+                            .unwrap()
+                            .to_owned(),
+                        _ => serde_json::to_string(&message).unwrap(),
+                    };
+                    note(&name);
+                    if name == "enough" {
+                        return Err(Status::new(Code::FailedPrecondition, "no more"));
+                    }
+                }
+                Ok(None) => {
+                    note("<complete>");
+                    let done = Value::String("done".to_owned());
+                    return Ok(Response::new(message("sample.Inner", &[("name", done)])));
+                }
+                Err(status) => {
+                    note("<broken>");
+                    return Err(status);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn imported(&self) -> Vec<String> {
         self.imported.lock().unwrap().clone()
     }
 
-    async fn gate(&self, limits: LimitArgs) -> (Gate, tempfile::NamedTempFile) {
+    pub(crate) async fn gate(&self, limits: LimitArgs) -> (Gate, tempfile::NamedTempFile) {
         let library = self.clone();
         let service = tower::service_fn(move |request| {
             let answer = library.clone().answer(request);
@@ -93,40 +158,17 @@ impl Library {
     }
 }
 
-async fn import(
-    request: Request<Streaming<Bytes>>,
-    imported: Arc<Mutex<Vec<String>>>,
-) -> Result<Response<Bytes>, Status> {
-    let note = |text: &str| imported.lock().unwrap().push(text.to_owned());
-    let mut messages = request.into_inner();
-    loop {
-        match messages.message().await {
-            Ok(Some(message)) => {
-                let name = field("sample.Inner", message, "name");
-                note(name.as_str().unwrap());
-                if name.as_str() == Some("enough") {
-                    return Err(Status::new(Code::FailedPrecondition, "no more"));
-                }
-            }
-            Ok(None) => {
-                note("<complete>");
-                return Ok(Response::new(message(
-                    "sample.Inner",
-                    &[("name", Value::String("done".to_owned()))],
-                )));
-            }
-            Err(status) => {
-                note("<broken>");
-                return Err(status);
-            }
-        }
-    }
-}
-
 fn field(kind: &str, bytes: Bytes, name: &str) -> Value {
     let descriptor = API.pool.get_message_by_name(kind).unwrap();
     let message = DynamicMessage::decode(descriptor, bytes).unwrap();
     message.get_field_by_name(name).unwrap().into_owned()
+}
+
+/// An event inside of what Watch answers with.
+fn wrapped(event: Bytes) -> Bytes {
+    let descriptor = API.pool.get_message_by_name("sample.Event").unwrap();
+    let event = DynamicMessage::decode(descriptor, event).unwrap();
+    message("sample.WatchResponse", &[("event", Value::Message(event))])
 }
 
 fn message(kind: &str, fields: &[(&str, Value)]) -> Bytes {
@@ -138,7 +180,7 @@ fn message(kind: &str, fields: &[(&str, Value)]) -> Bytes {
     message.encode_to_vec().into()
 }
 
-fn event(sequence: i64) -> Result<Bytes, Status> {
+pub(crate) fn event(sequence: i64) -> Result<Bytes, Status> {
     let text = Value::String(format!("line\n{sequence}"));
     Ok(message(
         "sample.Event",
@@ -147,7 +189,7 @@ fn event(sequence: i64) -> Result<Bytes, Status> {
 }
 
 /// Three events after the one that was asked for, then what is given.
-fn three_then(end: Option<Status>) -> Library {
+pub(crate) fn three_then(end: Option<Status>) -> Library {
     Library::new(move |after| {
         let events = (after + 1..after + 4).map(event);
         Ok(futures::stream::iter(events.chain(end.clone().map(Err))).boxed())
@@ -302,7 +344,7 @@ fn import_of<B: Into<reqwest::Body>>(
 }
 
 /// What was noted, as soon as there is as much of it.
-async fn noted(library: &Library, number: usize) -> Vec<String> {
+pub(crate) async fn noted(library: &Library, number: usize) -> Vec<String> {
     for _ in 0..200 {
         if library.imported().len() >= number {
             break;

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use gateway::{Config, LimitArgs, prepare};
 use http::{Method, StatusCode};
 use millgate_contract::DESCRIPTORS;
-use millgate_platform::SystemEntropy;
+use millgate_platform::{SharedEntropy, SystemEntropy};
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use serde_json::Value;
@@ -197,9 +197,13 @@ impl Gate {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
+        Self::drawing(config, Arc::new(SystemEntropy)).await
+    }
+
+    pub(crate) async fn drawing(config: Config, entropy: SharedEntropy) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let prepared = prepare(config, Arc::new(SystemEntropy)).unwrap();
+        let prepared = prepare(config, entropy).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };

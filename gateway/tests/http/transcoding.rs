@@ -330,6 +330,7 @@ async fn a_stream_both_ways_is_answered_501_and_only_with_a_token() {
         proxies: TrustedProxies::default(),
         proxy_secret: None,
         cors: Cors::default(),
+        streams: gateway::streams::Streams::new(0),
         rate: Arc::new(gateway::rate::Rate::new(&gateway::LimitArgs::default())),
         tls: false,
     };
@@ -350,4 +351,30 @@ async fn a_stream_both_ways_is_answered_501_and_only_with_a_token() {
             status
         );
     }
+}
+
+#[test]
+fn members_of_one_oneof_never_undo_each_other() {
+    let fields = |method: &str, target: &str, body: &str| {
+        let problem = message(method, target, body).unwrap_err();
+        assert_eq!(problem.reason, "FIELD_INVALID", "{target}");
+        let violations = problem.violations.iter();
+        violations
+            .map(|violation| violation.field.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(fields("GET", "/v1/any?first=a&second=1", ""), ["second"]);
+    assert_eq!(
+        fields(
+            "GET",
+            "/v1/any?round.name=a&square.name=b&round.count=1",
+            ""
+        ),
+        ["square.name"]
+    );
+    assert_eq!(
+        fields("PUT", "/v1/round/a", "{\"name\":\"b\"}"),
+        ["round.name"]
+    );
+    assert!(message("GET", "/v1/any?round.name=a&round.count=1", "").is_ok());
 }
