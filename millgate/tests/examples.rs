@@ -13,14 +13,40 @@ use std::path::PathBuf;
 use std::process::Command;
 use support::{ADMIN_PASSWORD, Backend, World};
 
-/// Runs an example; everything it printed.
-fn run(program: &str, file: &str, world: &World) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+fn example(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../examples")
-        .join(file);
+        .join(file)
+}
+
+/// Whether what an example needs is there; a loud word where it is not, and none of that in CI.
+fn is_there(what: &str, there: bool) -> bool {
+    if !there {
+        assert!(std::env::var_os("CI").is_none(), "CI needs {what}");
+        eprintln!("\n!!!! SKIPPED an example: {what} is not there !!!!\n");
+    }
+    there
+}
+
+fn imports(modules: &str) -> bool {
+    let import = format!("import {modules}");
+    let output = Command::new("python3").args(["-c", &import]).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// Runs an example over HTTP; everything it printed.
+fn run(program: &str, file: &str, world: &World) -> String {
+    run_at(
+        program,
+        file,
+        &[&format!("http://{}", world.addresses.gateway)],
+    )
+}
+
+fn run_at(program: &str, file: &str, addresses: &[&str]) -> String {
     let output = Command::new(program)
-        .arg(path)
-        .arg(format!("http://{}", world.addresses.gateway))
+        .arg(example(file))
+        .args(addresses)
         .env("PASSWORD", ADMIN_PASSWORD)
         .env("NO_PROXY", "*")
         .env("no_proxy", "*")
@@ -52,15 +78,7 @@ async fn the_curl_script_orders_once_and_is_refused_a_stale_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_client_orders_once_and_is_refused_a_stale_change() {
-    let there = Command::new("python3")
-        .args(["-c", "import requests"])
-        .output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI needs python3 with requests"
-        );
-        eprintln!("\n!!!! SKIPPED examples/client.py: python3 with requests is not there !!!!\n");
+    if !is_there("python3 with requests", imports("requests")) {
         return;
     }
     let world = World::start(Backend::Sqlite).await.unwrap();
@@ -77,4 +95,44 @@ async fn the_python_client_orders_once_and_is_refused_a_stale_change() {
             ],
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grpc_client_orders_once_and_is_refused_a_stale_change() {
+    let there = imports("grpc_reflection, grpc_status");
+    if !is_there("python3 with grpcio-reflection and grpcio-status", there) {
+        return;
+    }
+    let world = World::start(Backend::Sqlite).await.unwrap();
+    let addresses = [&*world.addresses.auth, &*world.addresses.factory];
+    for _ in 0..2 {
+        let shown = run_at("python3", "grpc_client.py", &addresses);
+        shows(
+            &shown,
+            &[
+                "no product: PERMISSION_DENIED ROLE_DENIED",
+                "orders: 1 left: 7",
+                "stale change: ABORTED ETAG_MISMATCH",
+            ],
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_typescript_client_fits_the_types_of_the_document_and_orders_once() {
+    let there = example("typescript/node_modules/typescript").exists();
+    if !is_there("`npm install` in examples/typescript", there) {
+        return;
+    }
+    let world = World::start(Backend::Sqlite).await.unwrap();
+    let shown = run("bash", "typescript/run.sh", &world);
+    shows(
+        &shown,
+        &[
+            "no product: 403 ROLE_DENIED",
+            "staff make one: /v1/products/",
+            "one order: true left: 7",
+            "stale change: 412 ETAG_MISMATCH",
+        ],
+    );
 }

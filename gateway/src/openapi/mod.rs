@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const DESCRIPTION: &str = "Every call is answered in JSON. 64-bit integers are strings, so that no client rounds them; \
-numbers are taken, too. Fields that the caller did not set come with their default values.\n\n\
+numbers are taken, too. Enums are names; their numbers are taken, too. Fields that the caller did not set come with their default values.\n\n\
 **Tokens** are sent as `authorization: Bearer ...`. **Refusals** have one form: branch on `error.details[0].reason`. \
 **Retries** are safe with an `Idempotency-Key`. **Changes** are safe with the `ETag` of what was read as `If-Match`. \
 What is not said, a body must not have: unknown and duplicate fields are refused.";

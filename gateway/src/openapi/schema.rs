@@ -161,7 +161,8 @@ impl<'a> Schemas<'a> {
                     limits.least.filter(|_| behaves(field, Behavior::Required)),
                 );
                 put(&mut schema, "maxLength", limits.most);
-                if comment.starts_with("A UUID") {
+                // Where it may be left out it may be empty, which is no UUID.
+                if comment.starts_with("A UUID") && behaves(field, Behavior::Required) {
                     schema["format"] = json!("uuid");
                 }
             }
@@ -195,7 +196,14 @@ impl<'a> Schemas<'a> {
             Kind::Double => number("double"),
             Kind::String => json!({"type": "string"}),
             Kind::Bytes => json!({"type": "string", "contentEncoding": "base64"}),
-            Kind::Enum(kind) => self.enumeration(&kind),
+            Kind::Enum(kind) => {
+                let named = self.enumeration(&kind);
+                let is_null = kind.full_name() == "google.protobuf.NullValue";
+                match side == Side::Answer || is_null {
+                    true => named,
+                    false => json!({"anyOf": [named, {"type": "integer", "format": "int32"}]}),
+                }
+            }
             // Inside of what is changed a message is replaced whole.
             Kind::Message(message) => match side {
                 Side::Answer => self.message(&message, Side::Answer),
