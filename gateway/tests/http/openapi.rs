@@ -50,7 +50,12 @@ async fn send_example(gate: &Gate, path: &str, verb: &str, operation: &Value) ->
         path += &format!("?{}", query.join("&"));
     }
     let mut request = gate.signed(&verb.to_ascii_uppercase(), &path);
-    let body = &operation["requestBody"]["content"]["application/json"]["example"];
+    let content = &operation["requestBody"]["content"];
+    if content["application/x-ndjson"].is_object() {
+        let lines = request.header("content-type", "application/x-ndjson");
+        return lines.body("{}\n").send().await;
+    }
+    let body = &content["application/json"]["example"];
     if !body.is_null() {
         request = request.json(body.to_string());
     }
