@@ -49,7 +49,8 @@ async fn every_route_of_the_contract_reaches_its_rpc() {
                 .fold(prost_reflect::Value::Message(request), |value, field| {
                     value.as_message().unwrap().get_field(field).into_owned()
                 });
-            assert_eq!(last.as_i64(), Some(7), "{verb} {path}");
+            let is_seven = last.as_i64() == Some(7) || last.as_str() == Some("7");
+            assert!(is_seven, "{verb} {path}: {last:?}");
         }
     }
 }
