@@ -7,8 +7,10 @@
 set -euo pipefail
 millgate=$(realpath "${1:?usage: $0 PATH-OF-MILLGATE}")
 shift
-cd "$(dirname "$0")"
+config=$(realpath "$(dirname "$0")/schemathesis.toml")
 work=$(mktemp -d)
+# What it remembers of a run is not for the next one.
+cd "$work"
 server=
 cleanup() {
   [ -z "$server" ] || kill -9 "$server" 2>/dev/null || true
@@ -46,5 +48,5 @@ for number in 1 2 3 4 5 6 7; do
   post /v1/orders "{\"customer_id\":\"$number\",\"lines\":[{\"product_id\":\"$number\",\"quantity\":\"1\"}]}"
 done
 
-TOKEN=$token schemathesis --config-file schemathesis.toml run "http://$gateway/openapi.json" "$@"
+TOKEN=$token schemathesis --config-file "$config" run "http://$gateway/openapi.json" "$@"
 kill -0 "$server" 2>/dev/null || fail "the server did not outlive it"
