@@ -23,6 +23,8 @@ on_both_databases!(
     the_audit_log_is_listed_exported_and_verified,
     a_token_is_taken_apart_and_the_check_that_fails_is_named,
     a_stopped_service_is_recovered,
+    a_file_of_accounts_is_taken_over_and_what_is_refused_is_told_by_line,
+    sessions_are_listed_and_ended,
 );
 
 /// A command of the administrator.
@@ -459,5 +461,139 @@ fn a_database_that_is_not_there_is_not_made_by_a_recovery() {
         std::fs::read_dir(&data).unwrap().count(),
         0,
         "nothing was made"
+    );
+}
+
+/// The administrator's password in the format of passlib's `pbkdf2_sha256`, over the salt `0123456789abcdef`.
+const HASH: &str =
+    "$pbkdf2-sha256$1000$MDEyMzQ1Njc4OWFiY2RlZg$yqSq2SygY1sB4EcH9f2FG0JTMES.wqLsOT5YmiRBplI";
+
+async fn a_file_of_accounts_is_taken_over_and_what_is_refused_is_told_by_line(world: World) {
+    let path = |name: &str| world.data.path().join(name).to_str().unwrap().to_owned();
+    let csv = path("people.csv");
+    let rows = format!(
+        "username,password_hash,role\nada,{hash},staff\nbob,{hash},customer\ncem,plain text,customer\ndua,{hash},king\n",
+        hash = HASH
+    );
+    std::fs::write(&csv, rows).unwrap();
+    let import = [
+        "users",
+        "import",
+        &csv,
+        "--map-role",
+        "staff=user",
+        "--json",
+    ];
+    let dry = give(&world, &[&import[..], &["--dry-run"]].concat());
+    assert_eq!(dry.code, 1, "{dry:?}");
+    assert_eq!(object(&dry.out)["created"], "2");
+    assert_eq!(
+        lines(&good(&world, &["users", "list", "--json"])).len(),
+        1,
+        "nothing was written"
+    );
+
+    let done = give(&world, &import);
+    assert!(
+        done.code == 1 && done.err.contains("2 rows were not taken"),
+        "{done:?}"
+    );
+    let report = object(&done.out);
+    assert_eq!(
+        (&report["created"], &report["refused"]),
+        (&"2".into(), &"1".into()),
+        "{report}"
+    );
+    assert_eq!(
+        (
+            &report["errors"][0]["line"],
+            &report["unreadable"][0]["line"]
+        ),
+        (&"4".into(), &"5".into())
+    );
+    assert!(
+        !done.out.contains("plain text") && !done.err.contains(HASH),
+        "{done:?}"
+    );
+    let ada = command(&world, &["sessions", "list", "--username", "ada", "--json"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        lines(&Answer::from(ada).out).len(),
+        1,
+        "the old password logs in"
+    );
+
+    let three = good(&world, &["users", "list"]);
+    assert!(three.contains("3 accounts"), "{three}");
+    let jsonl = path("people.jsonl");
+    std::fs::write(
+        &jsonl,
+        format!("{{\"username\":\"eve\",\"password_hash\":\"{}\"}}\n", HASH),
+    )
+    .unwrap();
+    let words = good(
+        &world,
+        &["users", "import", &jsonl, "--default-role", "mechanic"],
+    );
+    assert!(words.contains("1 made"), "{words}");
+    let taken = good(
+        &world,
+        &[
+            "users",
+            "import",
+            &jsonl,
+            "--default-role",
+            "mechanic",
+            "--skip-taken",
+        ],
+    );
+    assert!(taken.contains("1 passed over"), "{taken}");
+    for wrong in [
+        &["users", "import", "/no/such/file.csv"][..],
+        &["users", "import", &path("people"), "--format", "csv"],
+    ] {
+        assert_eq!(give(&world, wrong).code, 1, "{wrong:?}");
+    }
+    assert_eq!(
+        give(&world, &["users", "import", &path("people")]).code,
+        2,
+        "which format?"
+    );
+}
+
+async fn sessions_are_listed_and_ended(world: World) {
+    let token = world.admin().await;
+    let listed = lines(&good(
+        &world,
+        &["sessions", "list", "--user", "admin", "--json"],
+    ));
+    assert_eq!(listed.len(), 2, "the one above, and the command's own");
+    let other = listed
+        .iter()
+        .find(|one| one["current"] == false)
+        .expect("another");
+    good(
+        &world,
+        &["sessions", "revoke", other["id"].as_str().unwrap()],
+    );
+    let mut with_token = command(&world, &["sessions", "list"]);
+    let refused = Answer::from(with_token.env("MILLGATE_TOKEN", token).output().unwrap());
+    assert!(
+        refused.code == 1 && refused.err.contains("SESSION_ENDED"),
+        "{refused:?}"
+    );
+    let ended = good(&world, &["sessions", "list", "--ended"]);
+    assert!(
+        ended.contains("revoked") && ended.contains("logout"),
+        "{ended}"
+    );
+    let unknown = give(
+        &world,
+        &["sessions", "revoke", "00000000-0000-4000-8000-000000000000"],
+    );
+    assert!(
+        unknown.code == 1 && unknown.err.contains("SESSION_NOT_FOUND"),
+        "{unknown:?}"
     );
 }

@@ -4,11 +4,13 @@
 mod audit;
 mod connect;
 mod failure;
+mod import;
 mod local;
 mod output;
 mod people;
 mod prompt;
 mod service_accounts;
+mod sessions;
 mod tokens;
 mod users;
 
@@ -22,6 +24,9 @@ pub(crate) enum Command {
     /// The accounts.
     #[command(subcommand)]
     Users(users::Command),
+    /// Where people are logged in.
+    #[command(subcommand)]
+    Sessions(sessions::Command),
     /// The accounts of internal services.
     #[command(subcommand, name = "service-accounts")]
     ServiceAccounts(service_accounts::Command),
@@ -37,6 +42,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(command: Command) -> ExitCode {
     let done = match command {
         Command::Users(command) => users::run(command).await,
+        Command::Sessions(command) => sessions::run(command).await,
         Command::ServiceAccounts(command) => service_accounts::run(command).await,
         Command::Tokens(command) => tokens::run(&command),
         Command::Audit(command) => audit::run(command).await,

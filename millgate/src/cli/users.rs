@@ -7,11 +7,12 @@ use millgate_platform::{Entropy as _, SystemEntropy};
 use secrecy::ExposeSecret as _;
 
 use super::connect::{Line, Remote, by_name, session, timed};
+use super::import::Import;
 use super::local::Local;
 use super::output::{List, Output, json, time, word};
 use super::people::find;
 use super::prompt::NewPassword;
-use super::{Failure, local};
+use super::{Failure, import, local};
 
 /// The commands on accounts.
 #[derive(clap::Subcommand)]
@@ -46,6 +47,10 @@ pub(crate) enum Command {
     Disable(One),
     /// Opens a closed account again.
     Enable(One),
+    /// Forgets the failed attempts at an account: it can be logged in with at once.
+    Unlock(One),
+    /// Takes over the accounts of another system with the hashes of their passwords.
+    Import(Box<Import>),
     /// Gives an account of a stopped service another password: for whoever has locked themselves out.
     ResetPassword {
         /// Its id, user name or email address.
@@ -196,6 +201,25 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
             })
             .await
         }
+        Command::Unlock(One {
+            user,
+            remote,
+            output,
+        }) => {
+            session(&remote, async |line| {
+                let request = pb::UnlockUserRequest {
+                    id: find(&line, &user).await?.id,
+                    request_id: request_id(),
+                    ..Default::default()
+                };
+                let unlocked = UserServiceClient::new(line)
+                    .unlock_user(timed(request))
+                    .await?;
+                tell(output, "unlocked", &unlocked.into_inner())
+            })
+            .await
+        }
+        Command::Import(import) => import::run(*import).await,
         Command::ResetPassword {
             user,
             generate,
