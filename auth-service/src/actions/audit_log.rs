@@ -9,9 +9,11 @@ use millgate_platform::{Fault, Page, Reason};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
+use crate::audit::Event;
 use crate::audit::verify::{Progress, Verification};
 use crate::domain::audit::Sealed;
 use crate::domain::seconds;
+use crate::origin::Origin;
 use crate::standing;
 use crate::store::audit::{self, Filter, Order};
 
@@ -37,7 +39,9 @@ pub(crate) fn export(
     caller: Caller,
     filter: Filter,
     after: i64,
-) -> impl Stream<Item = Result<Sealed, Fault>> {
+    origin: &Origin,
+) -> impl Stream<Item = Result<Sealed, Fault>> + use<> {
+    tell("export_audit_log", &app, &caller, origin);
     let begin = (app, caller, filter, Some(after));
     let batches = stream::try_unfold(begin, |(app, caller, filter, after)| async move {
         let Some(after) = after else {
@@ -62,12 +66,14 @@ pub(crate) fn export(
 pub(crate) async fn verify(
     app: Arc<App>,
     caller: Caller,
-) -> Result<impl Stream<Item = Result<Progress, Fault>>, Fault> {
+    origin: &Origin,
+) -> Result<impl Stream<Item = Result<Progress, Fault>> + use<>, Fault> {
     let turn = app.audit.verifications.clone();
     let permit = turn.try_acquire_owned().map_err(|_| {
         let message = "the log is being verified already; try again when that has ended";
         Fault::new(Reason::StreamLimit, message)
     })?;
+    tell("verify_audit_log", &app, &caller, origin);
     let audit = &app.audit;
     let verification =
         Verification::begin(app.db.clone(), audit.chain.clone(), &audit.path).await?;
@@ -86,6 +92,17 @@ pub(crate) async fn verify(
         let next = progress.intact.is_none().then_some(verifying);
         Ok(Some((progress, next)))
     }))
+}
+
+/// Who takes the log away, or looks whether a trace of theirs would be found, is in it as well.
+fn tell(what: &'static str, app: &App, caller: &Caller, origin: &Origin) {
+    let event = Event {
+        what,
+        actor: &caller.key(),
+        session: caller.session().unwrap_or_default(),
+        ..Event::default()
+    };
+    event.noted(app, origin);
 }
 
 struct Verifying {

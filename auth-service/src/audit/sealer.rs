@@ -58,17 +58,31 @@ async fn pass(app: &Arc<App>, ended: bool) -> Result<(), Fault> {
 
 /// Writes the events that waited in memory.
 async fn write(app: &App, ended: bool) -> Result<(), Fault> {
-    let mut records = app.audit.summary().take(app.now(), ended);
-    while !records.is_empty() {
-        let rest = records.split_off(records.len().min(WRITTEN_AT_ONCE));
-        if let Err(fault) = write_some(app, &records).await {
-            records.extend(rest);
-            app.audit.summary().give_back(records);
-            return Err(fault);
-        }
-        records = rest;
+    let mut in_hand = InHand {
+        records: app.audit.summary().take(app.now(), ended),
+        audit: &app.audit,
+    };
+    while !in_hand.records.is_empty() {
+        let some = in_hand.records.len().min(WRITTEN_AT_ONCE);
+        write_some(app, &in_hand.records[..some]).await?;
+        in_hand.records.drain(..some);
     }
     Ok(())
+}
+
+/// Events that are being written. Those that are not, because the database is away or the service ends in the middle, go
+/// back to wait.
+struct InHand<'a> {
+    records: Vec<Record>,
+    audit: &'a Audit,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.audit
+            .summary()
+            .give_back(std::mem::take(&mut self.records));
+    }
 }
 
 async fn write_some(app: &App, records: &[Record]) -> Result<(), Fault> {

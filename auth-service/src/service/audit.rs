@@ -82,13 +82,15 @@ impl AuditService for Audit {
         request: Request<pb::ExportAuditEventsRequest>,
     ) -> Result<Response<Self::ExportAuditEventsStream>, Status> {
         let Known {
-            caller, message, ..
+            caller,
+            message,
+            origin,
         } = Known::of(request)?;
         let mut fields = Fields::new();
         let after = fields.parse("after_sequence", not_negative(message.after_sequence));
         let filter = filter!(fields, message);
         let (after, filter) = fields.all((after, filter))?;
-        let events = audit_log::export(self.0.clone(), caller, filter, after);
+        let events = audit_log::export(self.0.clone(), caller, filter, after, &origin);
         Ok(Response::new(Box::pin(
             events.map_ok(event).map_err(Status::from),
         )))
@@ -100,8 +102,8 @@ impl AuditService for Audit {
         &self,
         request: Request<pb::VerifyAuditLogRequest>,
     ) -> Result<Response<Self::VerifyAuditLogStream>, Status> {
-        let Known { caller, .. } = Known::of(request)?;
-        let progress = audit_log::verify(self.0.clone(), caller).await?;
+        let Known { caller, origin, .. } = Known::of(request)?;
+        let progress = audit_log::verify(self.0.clone(), caller, &origin).await?;
         Ok(Response::new(Box::pin(
             progress
                 .map_ok(pb::VerifyAuditLogResponse::from)
