@@ -80,11 +80,12 @@ fn place_order(factory: &Factory) -> Load {
         let line = |product_id| Line {
             product_id,
             quantity: QUANTITY,
+            ..Default::default()
         };
         let request = client.request(PlaceOrderRequest {
             customer_id: customers[slot(number, customers.len())],
             lines: wanted(&products, number).map(line).to_vec(),
-            request_id: String::new(),
+            ..Default::default()
         });
         let mut orders = OrderServiceClient::new(client.channel(number));
         async move {

@@ -4,6 +4,7 @@
 //! services, a customer's registration and the end of their login, is in `registration`.
 
 mod auth;
+mod changes;
 mod config;
 mod domain;
 mod prepare;

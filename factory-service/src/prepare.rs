@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use millgate_contract::DESCRIPTORS;
 use millgate_contract::factory::v1::{
-    customer_service_server::CustomerServiceServer, employee_service_server::EmployeeServiceServer,
-    order_service_server::OrderServiceServer, product_service_server::ProductServiceServer,
+    change_service_server::ChangeServiceServer, customer_service_server::CustomerServiceServer,
+    employee_service_server::EmployeeServiceServer, order_service_server::OrderServiceServer,
+    product_service_server::ProductServiceServer,
     production_service_server::ProductionServiceServer,
     service_ticket_service_server::ServiceTicketServiceServer,
 };
@@ -22,14 +23,18 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 
 use crate::auth::{Auth, ServiceAccount};
+use crate::changes::{self, Feed};
 use crate::config::Config;
 use crate::registration::{Registrar, reconciler};
-use crate::service::{Customers, Employees, Factory, Orders, Production, Products, Tickets};
+use crate::service::{
+    Changes, Customers, Employees, Factory, Orders, Production, Products, Tickets,
+};
 use crate::store;
 
 const SERVICES: &[&str] = &[
     "millgate.factory.v1.CustomerService",
     "millgate.factory.v1.ProductService",
+    "millgate.factory.v1.ChangeService",
     "millgate.factory.v1.OrderService",
     "millgate.factory.v1.ServiceTicketService",
     "millgate.factory.v1.EmployeeService",
@@ -74,11 +79,14 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         .await
         .map_err(|error| error.named("FACTORY_DATABASE_URL"))?;
 
+    let feed = Arc::new(Feed::new(db.clone()));
+    background.spawn(changes::run(feed.clone()));
     let registrar = Arc::new(Registrar {
         db: db.clone(),
         clock: clock.clone(),
         entropy: entropy.clone(),
         auth,
+        feed: feed.clone(),
         body_key: hmac::Key::new(hmac::HMAC_SHA256, &*secrets.derive("registrations")),
     });
     let verifier = Arc::new(Verifier::new(ring, Expectations::default(), clock.clone()));
@@ -89,6 +97,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         page_key: PageKey::new(&secrets.derive("page tokens")),
         verifier: verifier.clone(),
         registrar: registrar.clone(),
+        feed,
     });
     background.spawn(reconciler::run(registrar, factory.idempotency.clone()));
     let largest = config.limits.max_message_bytes as usize;
@@ -105,6 +114,9 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     routes.add_service(
         ServiceTicketServiceServer::new(Tickets(factory.clone()))
             .max_decoding_message_size(largest),
+    );
+    routes.add_service(
+        ChangeServiceServer::new(Changes(factory.clone())).max_decoding_message_size(largest),
     );
     routes.add_service(
         EmployeeServiceServer::new(Employees(factory.clone())).max_decoding_message_size(largest),

@@ -273,10 +273,12 @@ async fn bad_orders_reserve_nothing(world: World) {
     let line = |product: &Product, quantity| Line {
         product_id: product.id,
         quantity,
+        ..Default::default()
     };
     let unknown = Line {
         product_id: 4711,
         quantity: 1,
+        ..Default::default()
     };
     let cases = [
         (vec![], Code::InvalidArgument, "FIELD_INVALID"),

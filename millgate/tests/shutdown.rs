@@ -63,6 +63,7 @@ async fn a_sigterm_under_load_loses_no_acknowledged_order(mut world: World) {
                         lines: vec![Line {
                             product_id,
                             quantity: 1,
+                            ..Default::default()
                         }],
                         ..Default::default()
                     };

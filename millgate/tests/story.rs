@@ -56,6 +56,7 @@ fn order_of(product: &Product, quantity: i64) -> PlaceOrderRequest {
         lines: vec![Line {
             product_id: product.id,
             quantity,
+            ..Default::default()
         }],
         ..Default::default()
     }

@@ -1,10 +1,13 @@
 //! Money: whole minor units of one currency of ISO 4217.
 //!
 //! Outside it is `google.type.Money` (units and billionths), inside an `i64` of the currency's minor unit: cents for
-//! EUR, whole yen for JPY, thousandths for KWD. Nothing is ever rounded: what does not fit is refused.
+//! EUR, whole yen for JPY, thousandths for KWD. What a caller sends is never rounded: what does not fit is refused. Only
+//! shares are ([`super::rate`]).
 
 use iso_currency::Currency as Iso;
 use millgate_platform::{FieldFault, Reason};
+
+use super::rate::BasisPoints;
 
 const NANOS_PER_UNIT: i64 = 1_000_000_000;
 
@@ -116,6 +119,22 @@ impl Money {
     pub(crate) fn times(self, quantity: i64) -> Result<Self, FieldFault> {
         let minor = self.minor.checked_mul(quantity).ok_or_else(out_of_range)?;
         Self::of_minor(minor, self.currency)
+    }
+
+    /// A share of the amount, rounded half to even.
+    pub(crate) fn share(self, rate: BasisPoints) -> Self {
+        Self {
+            minor: rate.of(self.minor),
+            currency: self.currency,
+        }
+    }
+
+    /// The amount less a share of it.
+    pub(crate) fn less(self, share: Self) -> Self {
+        Self {
+            minor: self.minor.saturating_sub(share.minor).max(0),
+            currency: self.currency,
+        }
     }
 
     /// The sum of two amounts of one currency.

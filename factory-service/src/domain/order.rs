@@ -3,11 +3,12 @@
 use millgate_platform::{Etag, Fault, Reason};
 
 use super::access::Sight;
-use super::money::Money;
-use super::placement::Line;
+use super::placement::{Line, Totals};
 
 /// The longest reason of a cancellation, in characters.
 pub(crate) const MAX_REASON: usize = 500;
+/// The longest notes, in characters.
+pub(crate) const MAX_NOTES: usize = 2000;
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,8 +172,12 @@ pub(crate) struct OrderHead {
     pub customer_id: i64,
     /// Where it stands.
     pub state: OrderState,
-    /// The sum of the lines.
-    pub total: Money,
+    /// The sums of the lines.
+    pub totals: Totals,
+    /// Where it is sent, as it was when the order was placed.
+    pub shipping_address: String,
+    /// What was said at the placing. The customer sees it too.
+    pub notes: String,
     /// How many lines it has.
     pub line_count: i64,
     /// Why it was cancelled; empty while it is not.
@@ -183,6 +188,17 @@ pub(crate) struct OrderHead {
     pub create_time: i64,
     /// When it last moved, microseconds since the epoch.
     pub update_time: i64,
+}
+
+/// A state that an order was in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PastState {
+    /// The state.
+    pub state: OrderState,
+    /// Who moved it there.
+    pub actor: String,
+    /// When, microseconds since the epoch.
+    pub time: i64,
 }
 
 /// An order with its lines.
@@ -218,18 +234,25 @@ impl OrderHead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::money::Currency;
+    use crate::domain::money::{Currency, Money};
     use proptest::prelude::*;
 
     const CUSTOMER: Sight = Sight::Own { user_id: 7 };
 
     fn order(state: OrderState) -> OrderHead {
         let euro = Currency::parse("EUR").expect("a currency");
+        let amount = |minor| Money::of_minor(minor, euro).expect("an amount");
         OrderHead {
             id: 1,
             customer_id: 1,
             state,
-            total: Money::of_minor(100, euro).expect("an amount"),
+            totals: Totals {
+                subtotal: amount(100),
+                tax: amount(19),
+                total: amount(119),
+            },
+            shipping_address: String::new(),
+            notes: String::new(),
             cancel_reason: String::new(),
             line_count: 1,
             revision: 1,

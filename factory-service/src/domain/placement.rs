@@ -3,11 +3,35 @@
 use millgate_platform::{Fault, FieldFault, Fields, Reason};
 
 use super::money::Money;
+use super::rate::BasisPoints;
 
 /// The most lines an order has.
 pub(crate) const MAX_LINES: usize = 500;
 /// The most pieces of a line.
 pub(crate) const MAX_QUANTITY: i64 = 1_000_000;
+
+/// A line as a request says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct AskedLine {
+    /// The product.
+    pub product_id: i64,
+    /// Pieces.
+    pub quantity: i64,
+    /// The discount.
+    pub discount: i32,
+    /// The tax rate, where it is not the product's.
+    pub tax_rate: Option<i32>,
+}
+
+impl From<(i64, i64)> for AskedLine {
+    fn from((product_id, quantity): (i64, i64)) -> Self {
+        Self {
+            product_id,
+            quantity,
+            ..Self::default()
+        }
+    }
+}
 
 /// A line that is wanted: a product, and how many pieces of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +40,10 @@ pub(crate) struct WantedLine {
     pub product_id: i64,
     /// Pieces: 1 to [`MAX_QUANTITY`].
     pub quantity: i64,
+    /// What is taken off the price.
+    pub discount: BasisPoints,
+    /// The tax rate; the product's own where it is not said.
+    pub tax_rate: Option<BasisPoints>,
 }
 
 /// The lines that are wanted: 1 to [`MAX_LINES`], every product once.
@@ -23,19 +51,27 @@ pub(crate) struct WantedLine {
 pub(crate) struct WantedLines(Vec<WantedLine>);
 
 impl WantedLines {
-    /// Parses pairs of product and quantity; every bad field is noted in `fields`.
+    /// Parses lines; every bad field is noted in `fields`. Prices are for staff to make (`may_price`): a customer says
+    /// neither discount nor tax.
     pub(crate) fn parse(
-        lines: impl IntoIterator<Item = (i64, i64)>,
+        lines: impl IntoIterator<Item = impl Into<AskedLine>>,
+        may_price: bool,
         fields: &mut Fields,
     ) -> Option<Self> {
         let mut wanted: Vec<WantedLine> = Vec::new();
         let mut seen = std::collections::HashSet::new();
         let mut good = true;
-        for (i, (product_id, quantity)) in lines.into_iter().enumerate() {
+        for (i, line) in lines.into_iter().enumerate() {
             if i == MAX_LINES {
                 fields.refuse("lines", format!("must be at most {MAX_LINES}"));
                 return None;
             }
+            let AskedLine {
+                product_id,
+                quantity,
+                discount,
+                tax_rate,
+            } = line.into();
             let product: Result<i64, FieldFault> = match product_id {
                 1.. if seen.insert(product_id) => Ok(product_id),
                 1.. => Err("must not be the product of an earlier line".into()),
@@ -47,11 +83,32 @@ impl WantedLines {
             };
             let product = fields.parse(&format!("lines[{i}].product_id"), product);
             let quantity = fields.parse(&format!("lines[{i}].quantity"), quantity);
-            match (product, quantity) {
-                (Some(product_id), Some(quantity)) => wanted.push(WantedLine {
-                    product_id,
-                    quantity,
-                }),
+            let rate = |rate: i32, said: bool| {
+                if said && !may_price {
+                    return Err(FieldFault::new(
+                        Reason::FieldNotWritable,
+                        "is for staff to say: leave it out",
+                    ));
+                }
+                BasisPoints::parse(rate)
+            };
+            let discount = fields.parse(
+                &format!("lines[{i}].discount_basis_points"),
+                rate(discount, discount != 0),
+            );
+            let tax_rate = fields.parse(
+                &format!("lines[{i}].tax_rate_basis_points"),
+                tax_rate.map(|tax| rate(tax, true)).transpose(),
+            );
+            match (product, quantity, discount, tax_rate) {
+                (Some(product_id), Some(quantity), Some(discount), Some(tax_rate)) => {
+                    wanted.push(WantedLine {
+                        product_id,
+                        quantity,
+                        discount,
+                        tax_rate,
+                    });
+                }
                 _ => good = false,
             }
         }
@@ -79,6 +136,8 @@ pub(crate) struct Offer {
     pub name: String,
     /// Its price.
     pub unit_price: Money,
+    /// Its tax rate.
+    pub tax_rate: BasisPoints,
     /// Pieces that nobody has reserved.
     pub available: i64,
     /// Whether it may be ordered now.
@@ -98,17 +157,81 @@ pub(crate) struct Line {
     pub unit_price: Money,
     /// Pieces.
     pub quantity: i64,
-    /// Price times pieces.
+    /// What share of price times pieces is taken off.
+    pub discount_rate: BasisPoints,
+    /// What is taken off.
+    pub discount: Money,
+    /// Price times pieces, less the discount.
     pub line_total: Money,
+    /// The tax rate.
+    pub tax_rate: BasisPoints,
+    /// The tax on the line's total.
+    pub tax: Money,
 }
 
-/// What is placed: the priced lines, in the order of the request, and their sum.
+impl Line {
+    /// Prices a line.
+    ///
+    /// # Errors
+    /// AMOUNT_OUT_OF_RANGE.
+    pub(crate) fn price(wanted: &WantedLine, offer: &Offer) -> Result<Self, FieldFault> {
+        let gross = offer.unit_price.times(wanted.quantity)?;
+        let discount = gross.share(wanted.discount);
+        let line_total = gross.less(discount);
+        let tax_rate = wanted.tax_rate.unwrap_or(offer.tax_rate);
+        Ok(Self {
+            product_id: wanted.product_id,
+            sku: offer.sku.clone(),
+            name: offer.name.clone(),
+            unit_price: offer.unit_price,
+            quantity: wanted.quantity,
+            discount_rate: wanted.discount,
+            discount,
+            line_total,
+            tax_rate,
+            tax: line_total.share(tax_rate),
+        })
+    }
+}
+
+/// What an order comes to: the sums of its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// The sum of the lines' totals.
+    pub subtotal: Money,
+    /// The sum of the lines' taxes.
+    pub tax: Money,
+    /// Both.
+    pub total: Money,
+}
+
+impl Totals {
+    fn of(line: &Line) -> Result<Self, FieldFault> {
+        Ok(Self {
+            subtotal: line.line_total,
+            tax: line.tax,
+            total: line.line_total.plus(line.tax)?,
+        })
+    }
+
+    fn plus(self, line: &Line) -> Result<Self, FieldFault> {
+        let subtotal = self.subtotal.plus(line.line_total)?;
+        let tax = self.tax.plus(line.tax)?;
+        Ok(Self {
+            subtotal,
+            tax,
+            total: subtotal.plus(tax)?,
+        })
+    }
+}
+
+/// What is placed: the priced lines, in the order of the request, and their sums.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Placement {
     /// The lines.
     pub lines: Vec<Line>,
-    /// Their sum.
-    pub total: Money,
+    /// Their sums.
+    pub totals: Totals,
 }
 
 impl Placement {
@@ -167,42 +290,34 @@ impl Placement {
     fn add_up(lines: &[(&WantedLine, &Offer)]) -> Result<Self, Fault> {
         let mut fields = Fields::new();
         let mut priced = Vec::with_capacity(lines.len());
-        let mut total: Option<Money> = None;
+        let mut totals: Option<Totals> = None;
         for (i, (line, offer)) in lines.iter().enumerate() {
-            let Some(line_total) = fields.parse(
-                &format!("lines[{i}].quantity"),
-                offer.unit_price.times(line.quantity),
-            ) else {
+            let line = Line::price(line, offer);
+            let Some(line) = fields.parse(&format!("lines[{i}].quantity"), line) else {
                 continue;
             };
-            let (field, sum) = match total {
-                None => (String::new(), Ok(line_total)),
-                Some(sum) if sum.currency() != line_total.currency() => (
+            let currency = line.line_total.currency();
+            let (field, sum) = match totals {
+                None => ("lines".to_owned(), Totals::of(&line)),
+                Some(sums) if sums.total.currency() != currency => (
                     format!("lines[{i}].product_id"),
                     Err(FieldFault::from(format!(
                         "is priced in {}, the lines before it in {}",
-                        line_total.currency().code(),
-                        sum.currency().code()
+                        currency.code(),
+                        sums.total.currency().code()
                     ))),
                 ),
-                Some(sum) => ("lines".to_owned(), sum.plus(line_total)),
+                Some(sums) => ("lines".to_owned(), sums.plus(&line)),
             };
             if let Some(sum) = fields.parse(&field, sum) {
-                total = Some(sum);
+                totals = Some(sum);
             }
-            priced.push(Line {
-                product_id: line.product_id,
-                sku: offer.sku.clone(),
-                name: offer.name.clone(),
-                unit_price: offer.unit_price,
-                quantity: line.quantity,
-                line_total,
-            });
+            priced.push(line);
         }
-        let (total,) = fields.all((total,))?;
+        let (totals,) = fields.all((totals,))?;
         Ok(Self {
             lines: priced,
-            total,
+            totals,
         })
     }
 }
@@ -242,6 +357,7 @@ mod tests {
             sku: format!("sku-{product_id}"),
             name: format!("Product {product_id}"),
             unit_price: Money::parse(code, units, 0).expect("a price"),
+            tax_rate: BasisPoints::default(),
             available,
             active: true,
         }
@@ -249,7 +365,7 @@ mod tests {
 
     fn wanted(lines: &[(i64, i64)]) -> WantedLines {
         let mut fields = Fields::new();
-        let wanted = WantedLines::parse(lines.iter().copied(), &mut fields);
+        let wanted = WantedLines::parse(lines.iter().copied(), true, &mut fields);
         fields.finish().expect("good lines");
         wanted.expect("good lines")
     }
@@ -278,7 +394,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             [2, 1]
         );
-        assert_eq!(placed.total.minor(), 1100);
+        assert_eq!(placed.totals.total.minor(), 1100);
     }
 
     #[test]
@@ -340,13 +456,31 @@ mod tests {
         assert_eq!(total, (Reason::AmountOutOfRange, vec!["lines".to_owned()]));
     }
 
+    #[test]
+    fn a_customer_makes_no_prices() {
+        let asked = |discount, tax_rate| AskedLine {
+            product_id: 1,
+            quantity: 1,
+            discount,
+            tax_rate,
+        };
+        for line in [asked(1, None), asked(0, Some(0)), asked(10_000, None)] {
+            let mut fields = Fields::new();
+            assert!(WantedLines::parse([line], false, &mut fields).is_none());
+            let fault = fields.finish().expect_err("refused");
+            assert_eq!(fault.reason(), Reason::FieldNotWritable, "{line:?}");
+        }
+        let mut fields = Fields::new();
+        assert!(WantedLines::parse([asked(0, None)], false, &mut fields).is_some());
+    }
+
     proptest! {
         #[test]
         fn no_lines_panic_and_every_line_that_passes_is_in_range(
             lines in prop::collection::vec((any::<i64>(), any::<i64>()), 0..20),
         ) {
             let mut fields = Fields::new();
-            let wanted = WantedLines::parse(lines, &mut fields);
+            let wanted = WantedLines::parse(lines, true, &mut fields);
             prop_assert_eq!(wanted.is_some(), fields.finish().is_ok());
             for line in wanted.iter().flat_map(WantedLines::as_slice) {
                 prop_assert!(line.product_id > 0 && (1..=MAX_QUANTITY).contains(&line.quantity));
@@ -355,14 +489,35 @@ mod tests {
 
         #[test]
         fn a_total_is_the_sum_of_its_lines(
-            lines in prop::collection::btree_map(1..1000_i64, (0..10_000_i64, 1..=MAX_QUANTITY), 1..40),
+            lines in prop::collection::btree_map(
+                1..1000_i64,
+                (0..10_000_i64, 1..=MAX_QUANTITY, 0..=10_000_i32, prop::option::of(0..=10_000_i32)),
+                1..40,
+            ),
         ) {
             let offers: Vec<Offer> =
-                lines.iter().map(|(id, (price, _))| offer(*id, "EUR", *price, MAX_QUANTITY)).collect();
-            let pairs: Vec<(i64, i64)> = lines.iter().map(|(id, (_, quantity))| (*id, *quantity)).collect();
-            let placed = Placement::price(&wanted(&pairs), &offers).expect("placed");
-            let sum: i64 = placed.lines.iter().map(|line| line.line_total.minor()).sum();
-            prop_assert_eq!(placed.total.minor(), sum);
+                lines.iter().map(|(id, (price, ..))| offer(*id, "EUR", *price, MAX_QUANTITY)).collect();
+            let asked = lines.iter().map(|(id, (_, quantity, discount, tax_rate))| AskedLine {
+                product_id: *id,
+                quantity: *quantity,
+                discount: *discount,
+                tax_rate: *tax_rate,
+            });
+            let mut fields = Fields::new();
+            let wanted = WantedLines::parse(asked, true, &mut fields).expect("good lines");
+            let placed = Placement::price(&wanted, &offers).expect("placed");
+            let sum = |amount: fn(&Line) -> Money| -> i64 {
+                placed.lines.iter().map(|line| amount(line).minor()).sum()
+            };
+            let totals = placed.totals;
+            prop_assert_eq!(totals.subtotal.minor(), sum(|line| line.line_total));
+            prop_assert_eq!(totals.tax.minor(), sum(|line| line.tax));
+            prop_assert_eq!(totals.total.minor(), totals.subtotal.minor() + totals.tax.minor());
+            for line in &placed.lines {
+                let gross = line.unit_price.minor() * line.quantity;
+                prop_assert_eq!(line.line_total.minor() + line.discount.minor(), gross);
+                prop_assert!(line.tax.minor() <= line.line_total.minor());
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use millgate_platform::{Etag, Fault, FieldFault, Reason};
 
 use super::money::Money;
+use super::rate::BasisPoints;
 use super::text;
 
 /// The most pieces that a store holds of one product. Far from where sums would overflow; the database holds it too.
@@ -86,6 +87,10 @@ pub(crate) struct ProductFields {
     pub unit_price: Money,
     /// Whether it can be ordered.
     pub state: ProductState,
+    /// The tax on it, where an order's line does not say another.
+    pub tax_rate: BasisPoints,
+    /// When so many pieces or fewer are available, more are to be made; 0 for never.
+    pub reorder_threshold: i64,
 }
 
 /// A product.
@@ -194,8 +199,27 @@ impl Product {
         Ok(())
     }
 
+    /// The etag: the revision, and what is reserved. It covers everything that is shown, so whoever has it has the
+    /// product as it is. A change is only refused for another revision: a reservation does not make the edit of somebody
+    /// in the office stale.
+    pub(crate) fn etag(&self) -> String {
+        format!("{}-{}", Etag::of(self.revision), self.reserved)
+    }
+
     fn revise(&mut self, etag: &str, now: i64) -> Result<(), Fault> {
-        Etag::check(etag, self.revision)?;
+        let bare = etag
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .unwrap_or(etag);
+        let is_reserved = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits && text.len() <= 19
+        };
+        let revision = match bare.split_once('-') {
+            Some((revision, reserved)) if is_reserved(reserved) && !revision.is_empty() => revision,
+            _ => etag,
+        };
+        Etag::check(revision, self.revision)?;
         self.revision += 1;
         self.update_time = now;
         Ok(())
@@ -231,6 +255,14 @@ pub(crate) fn first_stock(on_hand: i64) -> Result<i64, FieldFault> {
     }
 }
 
+/// The threshold below which more pieces are to be made: 0 to [`MAX_ON_HAND`].
+///
+/// # Errors
+/// As [`first_stock`].
+pub(crate) fn threshold(pieces: i64) -> Result<i64, FieldFault> {
+    first_stock(pieces)
+}
+
 fn out_of_range() -> FieldFault {
     FieldFault::new(
         Reason::AmountOutOfRange,
@@ -251,6 +283,8 @@ mod tests {
                 description: String::new(),
                 unit_price: Money::parse("EUR", 1, 0).expect("good"),
                 state: ProductState::Active,
+                tax_rate: BasisPoints::default(),
+                reorder_threshold: 0,
             },
             on_hand: 10,
             reserved: 3,
@@ -258,6 +292,23 @@ mod tests {
             create_time: 1,
             update_time: 1,
             delete_time: None,
+        }
+    }
+
+    #[test]
+    fn an_etag_covers_what_is_shown_and_a_reservation_refuses_no_edit() {
+        let mut product = product();
+        let etag = product.etag();
+        product.reserved = 5;
+        assert_ne!(product.etag(), etag);
+        for sent in ["", "4", "4-3", "\"4-3\"", &etag] {
+            assert!(product.clone().touch(sent, 9).is_ok(), "{sent}");
+        }
+        for sent in [
+            "3", "3-3", "4-", "-3", "4-x", "4-3-3", "04-3", "\"4-3", "4--3", "-",
+        ] {
+            let fault = product.clone().touch(sent, 9).expect_err(sent);
+            assert_eq!(fault.reason(), Reason::EtagMismatch, "{sent}");
         }
     }
 

@@ -17,9 +17,11 @@ use tokio::time::timeout;
 use tonic::Status;
 
 use crate::auth::{Auth, Refused, unavailable};
+use crate::changes::Feed;
+use crate::domain::change::Author;
 use crate::domain::customer::CustomerFields;
 use crate::domain::registration::{GRACE, HOLD, RegistrationState, backoff, late_look};
-use crate::service::convert;
+use crate::service::{convert, log};
 use crate::store::registration::{self as store, NewRegistration, Times};
 use crate::store::{customer, email, login};
 
@@ -34,6 +36,8 @@ pub(crate) struct Registrar {
     pub(crate) clock: SharedClock,
     pub(crate) entropy: SharedEntropy,
     pub(crate) auth: Auth,
+    /// Wakes who watches the changes.
+    pub(crate) feed: Arc<Feed>,
     /// Compares bodies, the password included, without keeping them.
     pub(crate) body_key: hmac::Key,
 }
@@ -256,7 +260,17 @@ impl Registrar {
             )),
         };
         store::done(&mut tx, id, profile.id, &answer.encode_to_vec(), now).await?;
+        let seen = (None, log::Seen::Customer(&profile));
+        log::note(
+            &mut tx,
+            &Author::registering(user_id),
+            "register",
+            seen,
+            now,
+        )
+        .await?;
         tx.commit().await?;
+        self.feed.committed();
         Ok(Some(answer))
     }
 

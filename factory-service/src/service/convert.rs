@@ -8,7 +8,7 @@ use prost_types::Timestamp;
 use crate::domain::access::Sight;
 use crate::domain::customer::Customer;
 use crate::domain::money::Money;
-use crate::domain::order::{Order, OrderState, OrderVerb};
+use crate::domain::order::{Order, OrderHead, OrderState, OrderVerb, PastState};
 use crate::domain::placement::Line;
 use crate::domain::product::{Product, ProductState};
 
@@ -89,7 +89,9 @@ pub(super) fn product(product: &Product) -> pb::Product {
         reserved: product.reserved,
         available: product.available(),
         state: state.into(),
-        etag: Etag::of(product.revision),
+        tax_rate_basis_points: fields.tax_rate.message(),
+        reorder_threshold: fields.reorder_threshold,
+        etag: product.etag(),
         create_time: time(product.create_time),
         update_time: time(product.update_time),
         delete_time: product.delete_time.and_then(time),
@@ -130,18 +132,39 @@ fn order_state_message(state: OrderState) -> pb::OrderState {
 
 /// An order, and the verbs that the caller may use on it now.
 pub(super) fn order(order: &Order, verbs: &[OrderVerb]) -> pb::Order {
-    let head = &order.head;
+    pb::Order {
+        lines: order.lines.iter().map(line).collect(),
+        ..order_head(&order.head, verbs)
+    }
+}
+
+/// As [`order`], without its lines.
+pub(super) fn order_head(head: &OrderHead, verbs: &[OrderVerb]) -> pb::Order {
     pb::Order {
         id: head.id,
         customer_id: head.customer_id,
         state: order_state_message(head.state).into(),
-        lines: order.lines.iter().map(line).collect(),
-        total: money(head.total),
+        lines: Vec::new(),
+        total: money(head.totals.total),
+        subtotal: money(head.totals.subtotal),
+        tax_total: money(head.totals.tax),
+        shipping_address: head.shipping_address.clone(),
+        notes: head.notes.clone(),
         next_actions: verbs.iter().map(|verb| verb.as_str().to_owned()).collect(),
         cancel_reason: head.cancel_reason.clone(),
         etag: Etag::of(head.revision),
         create_time: time(head.create_time),
         update_time: time(head.update_time),
+    }
+}
+
+/// A state that an order was in. Who moved it there is for staff to know.
+pub(super) fn past_state(past: &PastState, sight: Sight) -> pb::OrderStateChange {
+    let actor = Some(past.actor.clone()).filter(|_| sight.is_all());
+    pb::OrderStateChange {
+        state: order_state_message(past.state).into(),
+        actor: actor.unwrap_or_default(),
+        time: time(past.time),
     }
 }
 
@@ -153,6 +176,10 @@ fn line(line: &Line) -> pb::OrderLine {
         unit_price: money(line.unit_price),
         quantity: line.quantity,
         line_total: money(line.line_total),
+        discount_basis_points: line.discount_rate.message(),
+        discount: money(line.discount),
+        tax_rate_basis_points: line.tax_rate.message(),
+        tax: money(line.tax),
     }
 }
 

@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{customer as message_of, id};
 use super::customer_fields::{Change, parse_new, parse_registration};
+use super::log::Seen;
 use super::paging::fitting;
 use super::{Answer, Begun, Factory, Shared, Who};
 use crate::domain::access::{Owner, Sight};
@@ -90,6 +91,7 @@ impl CustomerService for Customers {
             "customer.email",
         )
         .await?;
+        work.created(Seen::Customer(&customer)).await?;
         Ok(Response::new(
             work.done(message_of(&customer, who.sight)).await?,
         ))
@@ -156,23 +158,26 @@ impl CustomerService for Customers {
         } = Admitted::of(request)?;
         let sight = Sight::of(&caller);
         let change = Change::parse(message, sight)?;
-        let mut tx = self.0.db.begin().await?;
-        let customer = store::lock(&mut tx, change.id, sight, Intent::Change).await?;
-        let mut customer = customer.ok_or_else(|| not_found(change.id))?;
-        let old_email = customer.fields.email.canonical();
-        change.apply(&mut customer, self.0.clock.now_micros())?;
-        if customer.fields.email.canonical() != old_email {
+        let mut work = self.0.open(&caller).await?;
+        let before = store::lock(&mut work.tx, change.id, sight, Intent::Change).await?;
+        let before = before.ok_or_else(|| not_found(change.id))?;
+        let mut customer = before.clone();
+        change.apply(&mut customer, work.now)?;
+        if customer.fields.email.canonical() != before.fields.email.canonical() {
             email::change(
-                &mut tx,
+                &mut work.tx,
                 customer.id,
                 &customer.fields.email,
                 "customer.email",
             )
             .await?;
         }
-        store::save(&mut tx, &customer).await?;
-        tx.commit().await?;
-        Ok(Response::new(message_of(&customer, sight)))
+        store::save(&mut work.tx, &customer).await?;
+        let (before, after) = (Seen::Customer(&before), Seen::Customer(&customer));
+        work.changed("update", before, after).await?;
+        Ok(Response::new(
+            work.done(message_of(&customer, sight)).await?,
+        ))
     }
 
     async fn delete_customer(
@@ -183,18 +188,22 @@ impl CustomerService for Customers {
             caller, message, ..
         } = Admitted::of(request)?;
         let (id, sight) = (parse_id(Fields::new(), message.id)?, Sight::of(&caller));
-        let now = self.0.clock.now_micros();
-        let mut tx = self.0.db.begin().await?;
-        let customer = store::lock(&mut tx, id, sight, Intent::End).await?;
-        let mut customer = customer.ok_or_else(|| not_found(id))?;
-        let user = customer.delete(store::open_orders(&mut tx, id).await?, &message.etag, now)?;
-        self.0.end(&mut tx, &customer, user).await?;
-        tx.commit().await?;
-        self.0.end_login(user).await;
-        Ok(Response::new(pb::DeleteCustomerResponse {
+        let mut work = self.0.open(&caller).await?;
+        let before = store::lock(&mut work.tx, id, sight, Intent::End).await?;
+        let before = before.ok_or_else(|| not_found(id))?;
+        let mut customer = before.clone();
+        let open_orders = store::open_orders(&mut work.tx, id).await?;
+        let user = customer.delete(open_orders, &message.etag, work.now)?;
+        self.0.end(&mut work.tx, &customer, user).await?;
+        let (before, after) = (Seen::Customer(&before), Seen::Customer(&customer));
+        work.changed("delete", before, after).await?;
+        let answer = pb::DeleteCustomerResponse {
             message: "Customer deleted.".to_owned(),
             customer: Some(message_of(&customer, sight)),
-        }))
+        };
+        let answer = work.done(answer).await?;
+        self.0.end_login(user).await;
+        Ok(Response::new(answer))
     }
 
     async fn undelete_customer(
@@ -217,8 +226,9 @@ impl CustomerService for Customers {
             Begun::Answered(answer) => return Ok(Response::new(answer)),
             Begun::Work(work) => work,
         };
-        let customer = store::lock(&mut work.tx, id, sight, Intent::Change).await?;
-        let mut customer = customer.ok_or_else(|| not_found(id))?;
+        let before = store::lock(&mut work.tx, id, sight, Intent::Change).await?;
+        let before = before.ok_or_else(|| not_found(id))?;
+        let mut customer = before.clone();
         customer.undelete(&message.etag, work.now)?;
         email::take(
             &mut work.tx,
@@ -228,6 +238,8 @@ impl CustomerService for Customers {
         )
         .await?;
         store::save(&mut work.tx, &customer).await?;
+        let (before, after) = (Seen::Customer(&before), Seen::Customer(&customer));
+        work.changed("undelete", before, after).await?;
         Ok(Response::new(
             work.done(message_of(&customer, sight)).await?,
         ))
@@ -269,6 +281,7 @@ impl CustomerService for Customers {
             without_their_data(method, answer, &erased)
         })
         .await?;
+        work.erased(&customer).await?;
         let answer = work.done(erased).await?;
         self.0.end_login(user).await;
         Ok(Response::new(answer))
@@ -366,6 +379,8 @@ fn without_their_data(method: &str, answer: &[u8], erased: &pb::Customer) -> Opt
         _ => {
             let mut old = pb::Order::decode(answer).ok()?;
             old.cancel_reason.clear();
+            old.notes.clear();
+            old.shipping_address.clear();
             (old.customer_id == erased.id).then(|| old.encode_to_vec())
         }
     }

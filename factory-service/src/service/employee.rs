@@ -8,6 +8,7 @@ use tonic::{Request, Response};
 
 use super::convert::id;
 use super::employee_fields::{Change, message_of, parse_filter, parse_new};
+use super::log::Seen;
 use super::paging::fitting;
 use super::{Answer, Begun, Shared};
 use crate::domain::employee::{self, Employee};
@@ -38,6 +39,7 @@ impl EmployeeService for Employees {
             Begun::Work(work) => work,
         };
         let employee = store::insert(&mut work.tx, &fields, work.now).await?;
+        work.created(Seen::Employee(&employee)).await?;
         Ok(Response::new(work.done(message_of(&employee)).await?))
     }
 
@@ -84,32 +86,40 @@ impl EmployeeService for Employees {
         &self,
         request: Request<pb::UpdateEmployeeRequest>,
     ) -> Answer<pb::Employee> {
-        let Admitted { message, .. } = Admitted::of(request)?;
+        let Admitted {
+            caller, message, ..
+        } = Admitted::of(request)?;
         let change = Change::parse(message)?;
-        let mut tx = self.0.db.begin().await?;
-        let mut employee = locked(&mut tx, change.id).await?;
-        change.apply(&mut employee, self.0.clock.now_micros())?;
-        store::save(&mut tx, &employee).await?;
-        tx.commit().await?;
-        Ok(Response::new(message_of(&employee)))
+        let mut work = self.0.open(&caller).await?;
+        let before = locked(&mut work.tx, change.id).await?;
+        let mut employee = before.clone();
+        change.apply(&mut employee, work.now)?;
+        store::save(&mut work.tx, &employee).await?;
+        let (before, after) = (Seen::Employee(&before), Seen::Employee(&employee));
+        work.changed("update", before, after).await?;
+        Ok(Response::new(work.done(message_of(&employee)).await?))
     }
 
     async fn delete_employee(
         &self,
         request: Request<pb::DeleteEmployeeRequest>,
     ) -> Answer<pb::Employee> {
-        let Admitted { message, .. } = Admitted::of(request)?;
+        let Admitted {
+            caller, message, ..
+        } = Admitted::of(request)?;
         let mut fields = Fields::new();
         let id = fields.parse("id", id(message.id));
         let (id,) = fields.all((id,))?;
-        let mut tx = self.0.db.begin().await?;
-        let mut employee = store::lock_to_delete(&mut tx, id)
+        let mut work = self.0.open(&caller).await?;
+        let before = store::lock_to_delete(&mut work.tx, id)
             .await?
             .ok_or_else(|| employee::not_found(id))?;
-        employee.delete(&message.etag, self.0.clock.now_micros())?;
-        store::save(&mut tx, &employee).await?;
-        tx.commit().await?;
-        Ok(Response::new(message_of(&employee)))
+        let mut employee = before.clone();
+        employee.delete(&message.etag, work.now)?;
+        store::save(&mut work.tx, &employee).await?;
+        let (before, after) = (Seen::Employee(&before), Seen::Employee(&employee));
+        work.changed("delete", before, after).await?;
+        Ok(Response::new(work.done(message_of(&employee)).await?))
     }
 
     async fn undelete_employee(
@@ -133,9 +143,12 @@ impl EmployeeService for Employees {
             Begun::Answered(answer) => return Ok(Response::new(answer)),
             Begun::Work(work) => work,
         };
-        let mut employee = locked(&mut work.tx, id).await?;
+        let before = locked(&mut work.tx, id).await?;
+        let mut employee = before.clone();
         employee.undelete(&message.etag, work.now)?;
         store::save(&mut work.tx, &employee).await?;
+        let (before, after) = (Seen::Employee(&before), Seen::Employee(&employee));
+        work.changed("undelete", before, after).await?;
         Ok(Response::new(work.done(message_of(&employee)).await?))
     }
 }

@@ -8,26 +8,33 @@ use millgate_platform::page::{Binding, Page, PageRequest};
 use millgate_platform::{Claim, Database, Fault, Idempotency, PageKey, SharedClock, Tx};
 use prost::Message;
 
+use crate::changes::Feed;
 use crate::domain::access::{Actor, Sight, TicketSight};
+use crate::domain::change::Author;
 use crate::domain::order::Order;
 use crate::domain::production::Run;
 use crate::domain::ticket::{Part, Ticket};
 use crate::registration::SharedRegistrar;
 
+mod change;
 pub(crate) mod convert;
 mod customer;
 mod customer_fields;
 mod employee;
 mod employee_fields;
+pub(crate) mod log;
 mod order;
 mod paging;
 mod product;
 mod product_fields;
+mod product_past;
 mod production;
 mod production_fields;
 mod ticket;
 mod ticket_fields;
+mod watching;
 
+pub(crate) use change::Changes;
 pub(crate) use customer::Customers;
 pub(crate) use employee::Employees;
 pub(crate) use order::Orders;
@@ -49,12 +56,19 @@ pub(crate) struct Factory {
     pub(crate) verifier: Arc<Verifier>,
     /// What is done together with the auth service.
     pub(crate) registrar: SharedRegistrar,
+    /// Wakes who watches the changes.
+    pub(crate) feed: Arc<Feed>,
 }
 
 /// A request that is to be done, in its transaction.
 struct Work<M> {
     tx: Tx,
     claim: Claim<M>,
+    /// Who does it.
+    author: Author,
+    /// Whether the log of changes has a row for it.
+    is_noted: bool,
+    feed: Arc<Feed>,
     /// The time that everything it writes carries, microseconds since the epoch.
     now: i64,
 }
@@ -79,11 +93,27 @@ impl Factory {
             .idempotency
             .claim(&mut tx, &caller.key(), method, request_id, body)
             .await?;
-        let now = self.clock.now_micros();
         Ok(match claim {
             Claim::Replay(answer) => Begun::Answered(answer),
-            claim => Begun::Work(Work { tx, claim, now }),
+            claim => Begun::Work(self.work(caller, tx, claim)),
         })
+    }
+
+    /// Begins the transaction of a request that writes and has no `request_id`: an update or a deletion.
+    async fn open<M>(&self, caller: &Caller) -> Result<Work<M>, Fault> {
+        let tx = self.db.begin().await?;
+        Ok(self.work(caller, tx, Claim::Off))
+    }
+
+    fn work<M>(&self, caller: &Caller, tx: Tx, claim: Claim<M>) -> Work<M> {
+        Work {
+            tx,
+            claim,
+            author: Author::of(caller),
+            is_noted: false,
+            feed: self.feed.clone(),
+            now: self.clock.now_micros(),
+        }
     }
 
     /// The page that a list request asks for. The token belongs to this caller and to `filter`, which is the request
@@ -105,10 +135,15 @@ impl Factory {
 }
 
 impl<M: Message + Default> Work<M> {
-    /// Remembers the answer and commits: from here on the work is done, and done once.
+    /// Remembers the answer and commits: from here on the work is done, and done once. Work that is not in the log of
+    /// changes ([`Work::created`], [`Work::changed`]) is not committed.
     async fn done(mut self, answer: M) -> Result<M, Fault> {
+        if !self.is_noted {
+            return Err(Fault::internal("a change without its row in the log"));
+        }
         self.claim.record(&mut self.tx, &answer).await?;
         self.tx.commit().await?;
+        self.feed.committed();
         Ok(answer)
     }
 }

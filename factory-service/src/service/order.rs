@@ -5,17 +5,25 @@ use millgate_contract::factory::v1::order_service_server::OrderService;
 use millgate_guard::Admitted;
 use millgate_platform::{Cursor, Fault, Fields, Page, Reason};
 use prost::Message;
-use tonic::{Request, Response};
+use std::pin::Pin;
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
 
-use super::convert::{id, id_filter, micros, order_state};
+use super::convert::{id, id_filter, micros, order_state, past_state, time};
+use super::log::{self, Seen};
 use super::paging::fitting;
+use super::watching::{self, Watch};
 use super::{Answer, Begun, Shared, Who};
 use crate::domain::access::{Owner, Sight};
-use crate::domain::order::{MAX_REASON, Order, OrderVerb};
+use crate::domain::change::{Change, Kind};
+use crate::domain::customer::MAX_ADDRESS;
+use crate::domain::order::{MAX_NOTES, MAX_REASON, Order, OrderVerb};
 use crate::domain::paging::OrderBy;
-use crate::domain::placement::{Placement, WantedLines};
+use crate::domain::placement::{AskedLine, Placement, WantedLines};
 use crate::domain::text;
+use crate::store::change;
 use crate::store::order::Filter;
+use crate::store::placing::NewOrder;
 use crate::store::{customer, order as store, placing, stock};
 
 /// Orders and the verbs that move them.
@@ -23,6 +31,9 @@ pub(crate) struct Orders(pub(crate) Shared);
 
 #[tonic::async_trait]
 impl OrderService for Orders {
+    type WatchOrdersStream =
+        Pin<Box<dyn Stream<Item = Result<pb::WatchOrdersResponse, Status>> + Send>>;
+
     async fn place_order(&self, request: Request<pb::PlaceOrderRequest>) -> Answer<pb::Order> {
         let Admitted {
             caller,
@@ -30,7 +41,7 @@ impl OrderService for Orders {
             ..
         } = Admitted::of(request)?;
         let who = Who::of(caller);
-        let (owner, wanted) = parse_placement(&message, who.sight)?;
+        let asked = parse_placement(&message, who.sight)?;
         let request_id = std::mem::take(&mut message.request_id);
         let mut work = match self
             .0
@@ -40,14 +51,22 @@ impl OrderService for Orders {
             Begun::Answered(answer) => return Ok(Response::new(answer)),
             Begun::Work(work) => work,
         };
-        let (customer_id, offers) = placing::offers(&mut work.tx, owner, &wanted).await?;
-        let placement = Placement::price(&wanted, &offers)?;
-        let head =
-            placing::place(&mut work.tx, customer_id, &placement, &who.actor, work.now).await?;
+        let (mut buyer, offers) = placing::offers(&mut work.tx, asked.owner, &asked.wanted).await?;
+        if !asked.shipping_address.is_empty() {
+            buyer.shipping_address = asked.shipping_address;
+        }
+        let placement = Placement::price(&asked.wanted, &offers)?;
+        let new = NewOrder {
+            buyer: &buyer,
+            placement: &placement,
+            notes: &asked.notes,
+        };
+        let head = placing::place(&mut work.tx, &new, &who.actor, work.now).await?;
         let order = Order {
             head,
             lines: placement.lines,
         };
+        work.created(Seen::Order(&order)).await?;
         Ok(Response::new(work.done(who.order(&order)).await?))
     }
 
@@ -63,6 +82,46 @@ impl OrderService for Orders {
             .await?
             .ok_or_else(|| not_found(id))?;
         Ok(Response::new(who.order(&order)))
+    }
+
+    async fn list_order_states(
+        &self,
+        request: Request<pb::ListOrderStatesRequest>,
+    ) -> Answer<pb::ListOrderStatesResponse> {
+        let Admitted {
+            caller, message, ..
+        } = Admitted::of(request)?;
+        let mut fields = Fields::new();
+        let id = fields.parse("id", id(message.id));
+        let (id,) = fields.all((id,))?;
+        let sight = Sight::of(&caller);
+        let states = store::states(&self.0.db, id, sight).await?;
+        if states.is_empty() {
+            return Err(not_found(id).into());
+        }
+        Ok(Response::new(pb::ListOrderStatesResponse {
+            states: states.iter().map(|past| past_state(past, sight)).collect(),
+        }))
+    }
+
+    async fn watch_orders(
+        &self,
+        request: Request<pb::WatchOrdersRequest>,
+    ) -> Answer<Self::WatchOrdersStream> {
+        let Admitted {
+            caller, message, ..
+        } = Admitted::of(request)?;
+        let mut fields = Fields::new();
+        let from = fields.parse("from_sequence", watching::from(message.from_sequence));
+        let (from,) = fields.all((from,))?;
+        let filter = change::Filter {
+            kind: Some(Kind::Order),
+            owner: Sight::of(&caller).owner(),
+            ..change::Filter::default()
+        };
+        let watch = Watch { filter, from };
+        let stream = watching::stream(&self.0, caller, watch, watched).await?;
+        Ok(Response::new(Box::pin(stream)))
     }
 
     async fn list_orders(
@@ -182,13 +241,16 @@ impl Orders {
             Begun::Answered(answer) => return Ok(Response::new(answer)),
             Begun::Work(work) => work,
         };
-        let mut head = store::lock(&mut work.tx, id, who.sight)
+        let before = store::lock(&mut work.tx, id, who.sight)
             .await?
             .ok_or_else(|| not_found(id))?;
+        let mut head = before.clone();
         head.apply(verb, who.sight, message.etag(), work.now)?;
         head.cancel_reason = reason;
         stock::settle(&mut work.tx, id, verb.stock_effect(), &who.actor, work.now).await?;
         store::save_move(&mut work.tx, &head, &who.actor).await?;
+        let (before, after) = (Seen::OrderHead(&before), Seen::OrderHead(&head));
+        work.changed(verb.as_str(), before, after).await?;
         let order = store::with_its_lines(&mut work.tx, head).await?;
         Ok(Response::new(work.done(who.order(&order)).await?))
     }
@@ -220,22 +282,53 @@ impl Orders {
     }
 }
 
+/// A change of an order, for who watches.
+fn watched(change: &Change) -> Result<pb::WatchOrdersResponse, Fault> {
+    let order = match &change.after {
+        Some(after) => Some(log::read(Kind::Order, after)?),
+        None => None,
+    };
+    Ok(pb::WatchOrdersResponse {
+        sequence: change.seq,
+        time: time(change.time),
+        verb: change.verb.clone(),
+        order,
+    })
+}
+
 fn not_found(id: i64) -> Fault {
     Fault::not_found(Reason::OrderNotFound, format_args!("order {id}"))
 }
 
-fn parse_placement(
-    message: &pb::PlaceOrderRequest,
-    sight: Sight,
-) -> Result<(Owner, WantedLines), Fault> {
+/// An order that is asked for.
+struct AskedOrder {
+    owner: Owner,
+    wanted: WantedLines,
+    notes: String,
+    /// Empty: the customer's own.
+    shipping_address: String,
+}
+
+fn parse_placement(message: &pb::PlaceOrderRequest, sight: Sight) -> Result<AskedOrder, Fault> {
     let mut fields = Fields::of_request(&message.request_id);
     let owner = fields.parse("customer_id", Owner::of(sight, message.customer_id));
-    let lines = message
-        .lines
-        .iter()
-        .map(|line| (line.product_id, line.quantity));
-    let wanted = WantedLines::parse(lines, &mut fields);
-    fields.all((owner, wanted))
+    let lines = message.lines.iter().map(|line| AskedLine {
+        product_id: line.product_id,
+        quantity: line.quantity,
+        discount: line.discount_basis_points,
+        tax_rate: line.tax_rate_basis_points,
+    });
+    let wanted = WantedLines::parse(lines, sight.is_all(), &mut fields);
+    let notes = fields.parse("notes", text::paragraph(&message.notes, 0, MAX_NOTES));
+    let address = text::paragraph(&message.shipping_address, 0, MAX_ADDRESS);
+    let address = fields.parse("shipping_address", address);
+    let (owner, wanted, notes, shipping_address) = fields.all((owner, wanted, notes, address))?;
+    Ok(AskedOrder {
+        owner,
+        wanted,
+        notes,
+        shipping_address,
+    })
 }
 
 fn parse_filter(message: &pb::ListOrdersRequest) -> Result<(Filter, OrderBy), Fault> {

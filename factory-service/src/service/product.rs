@@ -7,13 +7,16 @@ use millgate_platform::{Cursor, Fault, Fields, Reason};
 use tonic::{Request, Response};
 
 use super::convert::{id, product as message_of};
+use super::log::Seen;
 use super::paging::{fitting, whole};
 use super::product_fields::{Change, parse_filter, parse_ids, parse_new};
+use super::product_past::{list_movements, list_prices};
 use super::{Answer, Begun, Shared, Who};
-use crate::domain::access::Sight;
+use crate::domain::access::{Actor, Sight};
+use crate::domain::ledger::MovementKind;
 use crate::domain::product::{self, Product};
 use crate::domain::text;
-use crate::store::{product as store, stock};
+use crate::store::{ledger, product as store, stock};
 
 /// What the factory makes and sells.
 pub(crate) struct Products(pub(crate) Shared);
@@ -42,7 +45,7 @@ impl ProductService for Products {
         };
         let product = store::insert(&mut work.tx, &fields, on_hand, work.now).await?;
         if on_hand > 0 {
-            let kind = (stock::Kind::Created, "");
+            let kind = (MovementKind::Created, "");
             stock::note(
                 &mut work.tx,
                 product.id,
@@ -53,6 +56,9 @@ impl ProductService for Products {
             )
             .await?;
         }
+        let price = product.fields.unit_price;
+        ledger::note_price(&mut work.tx, product.id, price, &who.actor, work.now).await?;
+        work.created(Seen::Product(&product)).await?;
         Ok(Response::new(work.done(message_of(&product)).await?))
     }
 
@@ -114,30 +120,43 @@ impl ProductService for Products {
         &self,
         request: Request<pb::UpdateProductRequest>,
     ) -> Answer<pb::Product> {
-        let Admitted { message, .. } = Admitted::of(request)?;
+        let Admitted {
+            caller, message, ..
+        } = Admitted::of(request)?;
         let change = Change::parse(message)?;
-        let mut tx = self.0.db.begin().await?;
-        let mut product = locked(&mut tx, change.id).await?;
-        change.apply(&mut product, self.0.clock.now_micros())?;
-        store::save(&mut tx, &product).await?;
-        tx.commit().await?;
-        Ok(Response::new(message_of(&product)))
+        let mut work = self.0.open(&caller).await?;
+        let before = locked(&mut work.tx, change.id).await?;
+        let mut product = before.clone();
+        change.apply(&mut product, work.now)?;
+        store::save(&mut work.tx, &product).await?;
+        let price = product.fields.unit_price;
+        if price != before.fields.unit_price {
+            let actor = Actor::of(&caller);
+            ledger::note_price(&mut work.tx, product.id, price, &actor, work.now).await?;
+        }
+        let (before, after) = (Seen::Product(&before), Seen::Product(&product));
+        work.changed("update", before, after).await?;
+        Ok(Response::new(work.done(message_of(&product)).await?))
     }
 
     async fn delete_product(
         &self,
         request: Request<pb::DeleteProductRequest>,
     ) -> Answer<pb::Product> {
-        let Admitted { message, .. } = Admitted::of(request)?;
+        let Admitted {
+            caller, message, ..
+        } = Admitted::of(request)?;
         let mut fields = Fields::new();
         let id = fields.parse("id", id(message.id));
         let (id,) = fields.all((id,))?;
-        let mut tx = self.0.db.begin().await?;
-        let mut product = locked(&mut tx, id).await?;
-        product.delete(&message.etag, self.0.clock.now_micros())?;
-        store::save(&mut tx, &product).await?;
-        tx.commit().await?;
-        Ok(Response::new(message_of(&product)))
+        let mut work = self.0.open(&caller).await?;
+        let before = locked(&mut work.tx, id).await?;
+        let mut product = before.clone();
+        product.delete(&message.etag, work.now)?;
+        store::save(&mut work.tx, &product).await?;
+        let (before, after) = (Seen::Product(&before), Seen::Product(&product));
+        work.changed("delete", before, after).await?;
+        Ok(Response::new(work.done(message_of(&product)).await?))
     }
 
     async fn undelete_product(
@@ -161,10 +180,27 @@ impl ProductService for Products {
             Begun::Answered(answer) => return Ok(Response::new(answer)),
             Begun::Work(work) => work,
         };
-        let mut product = locked(&mut work.tx, id).await?;
+        let before = locked(&mut work.tx, id).await?;
+        let mut product = before.clone();
         product.undelete(&message.etag, work.now)?;
         store::save(&mut work.tx, &product).await?;
+        let (before, after) = (Seen::Product(&before), Seen::Product(&product));
+        work.changed("undelete", before, after).await?;
         Ok(Response::new(work.done(message_of(&product)).await?))
+    }
+
+    async fn list_product_prices(
+        &self,
+        request: Request<pb::ListProductPricesRequest>,
+    ) -> Answer<pb::ListProductPricesResponse> {
+        list_prices(&self.0, request).await
+    }
+
+    async fn list_stock_movements(
+        &self,
+        request: Request<pb::ListStockMovementsRequest>,
+    ) -> Answer<pb::ListStockMovementsResponse> {
+        list_movements(&self.0, request).await
     }
 
     async fn adjust_stock(&self, request: Request<pb::AdjustStockRequest>) -> Answer<pb::Product> {
@@ -191,11 +227,14 @@ impl ProductService for Products {
             Begun::Answered(answer) => return Ok(Response::new(answer)),
             Begun::Work(work) => work,
         };
-        let mut product = locked(&mut work.tx, id).await?;
+        let before = locked(&mut work.tx, id).await?;
+        let mut product = before.clone();
         product.adjust(delta, &message.etag, work.now)?;
         store::save(&mut work.tx, &product).await?;
-        let kind = (stock::Kind::Adjusted, reason.as_str());
+        let kind = (MovementKind::Adjusted, reason.as_str());
         stock::note(&mut work.tx, id, delta, kind, &who.actor, work.now).await?;
+        let (before, after) = (Seen::Product(&before), Seen::Product(&product));
+        work.changed("adjustStock", before, after).await?;
         Ok(Response::new(work.done(message_of(&product)).await?))
     }
 }

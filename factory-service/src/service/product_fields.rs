@@ -8,6 +8,7 @@ use crate::domain::access::Sight;
 use crate::domain::money::Money;
 use crate::domain::paging::OrderBy;
 use crate::domain::product::{self, Product, ProductFields, ProductState, Sku};
+use crate::domain::rate::BasisPoints;
 use crate::domain::text;
 use crate::store::product::Filter;
 
@@ -22,13 +23,23 @@ const KNOWN: &[&str] = &[
     "reserved",
     "available",
     "state",
+    "tax_rate_basis_points",
+    "reorder_threshold",
     "etag",
     "create_time",
     "update_time",
     "delete_time",
 ];
 /// Those that UpdateProduct writes.
-const WRITABLE: &[&str] = &["sku", "name", "description", "unit_price", "state"];
+const WRITABLE: &[&str] = &[
+    "sku",
+    "name",
+    "description",
+    "unit_price",
+    "state",
+    "tax_rate_basis_points",
+    "reorder_threshold",
+];
 
 pub(super) fn parse_new(request: &pb::CreateProductRequest) -> Result<(ProductFields, i64), Fault> {
     let mut fields = Fields::of_request(&request.request_id);
@@ -60,8 +71,26 @@ pub(super) fn parse_new(request: &pb::CreateProductRequest) -> Result<(ProductFi
     );
     let on_hand = fields.parse("product.on_hand", product::first_stock(message.on_hand));
     let state = fields.parse("product.state", product_state(message.state));
-    let (sku, name, description, unit_price, on_hand, state) =
-        fields.all((sku, name, description, unit_price, on_hand, state))?;
+    let tax_rate = fields.parse(
+        "product.tax_rate_basis_points",
+        BasisPoints::parse(message.tax_rate_basis_points),
+    );
+    let threshold = fields.parse(
+        "product.reorder_threshold",
+        product::threshold(message.reorder_threshold),
+    );
+    let parsed = (
+        sku,
+        name,
+        description,
+        unit_price,
+        on_hand,
+        state,
+        tax_rate,
+        threshold,
+    );
+    let (sku, name, description, unit_price, on_hand, state, tax_rate, reorder_threshold) =
+        fields.all(parsed)?;
     let state = state.unwrap_or(ProductState::Active);
     Ok((
         ProductFields {
@@ -70,6 +99,8 @@ pub(super) fn parse_new(request: &pb::CreateProductRequest) -> Result<(ProductFi
             description,
             unit_price,
             state,
+            tax_rate,
+            reorder_threshold,
         },
         on_hand,
     ))
@@ -114,6 +145,7 @@ pub(super) fn parse_filter(
         Filter {
             query,
             state,
+            low_stock: message.low_stock,
             show_deleted: message.show_deleted,
         },
         by,
@@ -130,6 +162,8 @@ pub(super) struct Change {
     description: Option<String>,
     unit_price: Option<Money>,
     state: Option<ProductState>,
+    tax_rate: Option<BasisPoints>,
+    reorder_threshold: Option<i64>,
 }
 
 impl Change {
@@ -143,6 +177,8 @@ impl Change {
             ("description", !product.description.is_empty()),
             ("unit_price", product.unit_price.is_some()),
             ("state", product.state != 0),
+            ("tax_rate_basis_points", product.tax_rate_basis_points != 0),
+            ("reorder_threshold", product.reorder_threshold != 0),
         ]
         .into_iter()
         .filter_map(|(field, set)| set.then_some(field))
@@ -174,9 +210,19 @@ impl Change {
                 .and_then(|state| state.ok_or_else(|| "is needed".into()));
             fields.parse("product.state", state)
         });
+        let tax_rate = mask.has("tax_rate_basis_points").then(|| {
+            let parsed = BasisPoints::parse(product.tax_rate_basis_points);
+            fields.parse("product.tax_rate_basis_points", parsed)
+        });
+        let threshold = mask.has("reorder_threshold").then(|| {
+            let parsed = product::threshold(product.reorder_threshold);
+            fields.parse("product.reorder_threshold", parsed)
+        });
         let (id,) = fields.all((id,))?;
         Ok(Self {
             id,
+            tax_rate: tax_rate.flatten(),
+            reorder_threshold: threshold.flatten(),
             etag: product.etag,
             sku: sku.flatten(),
             name: name.flatten(),
@@ -198,6 +244,8 @@ impl Change {
             .unwrap_or_else(|| std::mem::take(&mut fields.description));
         fields.unit_price = self.unit_price.unwrap_or(fields.unit_price);
         fields.state = self.state.unwrap_or(fields.state);
+        fields.tax_rate = self.tax_rate.unwrap_or(fields.tax_rate);
+        fields.reorder_threshold = self.reorder_threshold.unwrap_or(fields.reorder_threshold);
         Ok(())
     }
 }

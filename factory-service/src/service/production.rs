@@ -7,6 +7,7 @@ use millgate_platform::{Cursor, Fault, Fields, Tx};
 use tonic::{Request, Response};
 
 use super::convert::id;
+use super::log::Seen;
 use super::paging::fitting;
 use super::production_fields::{parse_filter, parse_new, parse_outcome};
 use super::{Answer, Begun, Shared, Who, Work};
@@ -49,6 +50,7 @@ impl ProductionService for Production {
             return Err(employee::not_found(id).into());
         }
         let run = store::insert(&mut work.tx, &plan, start_time, work.now).await?;
+        work.created(Seen::Run(&run)).await?;
         Ok(Response::new(work.done(who.run(&run)).await?))
     }
 
@@ -151,17 +153,23 @@ async fn end(
     (verb, outcome): (RunVerb, Outcome),
     etag: &str,
 ) -> Answer<pb::ProductionRun> {
-    let mut run = locked(&mut work.tx, id).await?;
+    let before = locked(&mut work.tx, id).await?;
+    let mut run = before.clone();
     run.apply(verb, outcome, etag, work.now)?;
     store::save_move(&mut work.tx, &run).await?;
     if outcome.produced > 0 {
-        let mut product = products::lock(&mut work.tx, run.product_id)
+        let before = products::lock(&mut work.tx, run.product_id)
             .await?
             .ok_or_else(|| product::not_found(run.product_id))?;
+        let mut product = before.clone();
         product.gain(outcome.produced, work.now);
         products::save(&mut work.tx, &product).await?;
         stock::note_production(&mut work.tx, &run, &who.actor, work.now).await?;
+        let (before, after) = (Seen::Product(&before), Seen::Product(&product));
+        work.changed("produce", before, after).await?;
     }
+    let (before, after) = (Seen::Run(&before), Seen::Run(&run));
+    work.changed(verb.as_str(), before, after).await?;
     Ok(Response::new(work.done(who.run(&run)).await?))
 }
 

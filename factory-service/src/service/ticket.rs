@@ -7,6 +7,7 @@ use millgate_platform::{Cursor, Fault, Fields, Page, Reason, Tx};
 use tonic::{Request, Response};
 
 use super::convert::id;
+use super::log::Seen;
 use super::paging::fitting;
 use super::ticket_fields::{parse_filter, parse_new};
 use super::{Answer, Begun, Shared, Who, Work};
@@ -45,6 +46,7 @@ impl ServiceTicketService for Tickets {
         let customer_id = customer::refer_to(&mut work.tx, owner).await?;
         subject_is_there(&mut work.tx, customer_id, &fields).await?;
         let ticket = store::insert(&mut work.tx, customer_id, &fields, work.now).await?;
+        work.created(Seen::Ticket(&ticket)).await?;
         Ok(Response::new(work.done(who.ticket(&ticket, &[])).await?))
     }
 
@@ -245,9 +247,10 @@ impl Tickets {
             Begun::Answered(answer) => return Ok(Response::new(answer)),
             Begun::Work(work) => work,
         };
-        let mut ticket = store::lock(&mut work.tx, id, sight)
+        let before = store::lock(&mut work.tx, id, sight)
             .await?
             .ok_or_else(|| ticket::not_found(id))?;
+        let mut ticket = before.clone();
         ticket.apply(verb, sight, message.etag(), work.now)?;
         match effect {
             Effect::Assign(employee_id) => {
@@ -264,6 +267,8 @@ impl Tickets {
             Effect::Start | Effect::Cancel => {}
         }
         store::save_move(&mut work.tx, &ticket).await?;
+        let (before, after) = (Seen::Ticket(&before), Seen::Ticket(&ticket));
+        work.changed(verb.as_str(), before, after).await?;
         let parts = ticket_part::of_locked(&mut work.tx, id).await?;
         Ok(Response::new(work.done(who.ticket(&ticket, &parts)).await?))
     }
@@ -339,14 +344,17 @@ async fn take(
         let message = format!("ticket {ticket_id} has {MAX_PARTS} parts, the most there are");
         return Err(Fault::new(Reason::StateConflict, message));
     }
-    let mut product = products::lock(&mut work.tx, product_id)
+    let before = products::lock(&mut work.tx, product_id)
         .await?
         .ok_or_else(|| product::not_found(product_id))?;
+    let mut product = before.clone();
     product.take(quantity, work.now)?;
     products::save(&mut work.tx, &product).await?;
     let tx = &mut work.tx;
     let part = ticket_part::insert(tx, ticket_id, &product, quantity, work.now).await?;
-    stock::note_part(tx, part, (product_id, quantity), &who.actor, work.now).await
+    stock::note_part(tx, part, (product_id, quantity), &who.actor, work.now).await?;
+    let (before, after) = (Seen::Product(&before), Seen::Product(&product));
+    work.changed("takePart", before, after).await
 }
 
 /// What the requests of all verbs have in common.

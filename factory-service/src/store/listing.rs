@@ -138,6 +138,39 @@ impl Listing {
         (self.sql, self.args)
     }
 
+    /// Ends the statement of a list whose key is not called id: behind the page before, one row more than the page holds.
+    pub(crate) fn page_by_key(
+        mut self,
+        key: &'static str,
+        descending: bool,
+        page: &Page,
+    ) -> (String, Vec<Arg>) {
+        let (than, way) = if descending {
+            ("<", " DESC")
+        } else {
+            (">", "")
+        };
+        if let Some(cursor) = &page.after {
+            self.sql.push_str(if self.has_condition {
+                " AND "
+            } else {
+                " WHERE "
+            });
+            self.sql.push_str(&format!("{key} {than} "));
+            self.bind(Arg::Int(cursor.id));
+        }
+        self.sql.push_str(&format!(" ORDER BY {key}{way} LIMIT "));
+        self.bind(Arg::Int(page.limit()));
+        (self.sql, self.args)
+    }
+
+    /// Ends the statement with the first rows by a key.
+    pub(crate) fn first(mut self, key: &'static str, most: i64) -> (String, Vec<Arg>) {
+        self.sql.push_str(&format!(" ORDER BY {key} LIMIT "));
+        self.bind(Arg::Int(most));
+        (self.sql, self.args)
+    }
+
     fn bind(&mut self, arg: Arg) {
         self.args.push(arg);
         self.sql.push_str(&format!("${}", self.args.len()));

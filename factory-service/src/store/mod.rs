@@ -5,9 +5,11 @@ use millgate_platform::{
 };
 use secrecy::SecretString;
 
+pub(crate) mod change;
 pub(crate) mod customer;
 pub(crate) mod email;
 pub(crate) mod employee;
+pub(crate) mod ledger;
 mod listing;
 pub(crate) mod login;
 pub(crate) mod order;

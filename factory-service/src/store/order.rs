@@ -12,13 +12,14 @@ use super::product::money;
 use super::{FOR_CHANGE, bad_row, on_postgres};
 use crate::domain::access::{Actor, Sight};
 use crate::domain::money::Currency;
-use crate::domain::order::{Order, OrderHead, OrderState};
+use crate::domain::order::{Order, OrderHead, OrderState, PastState};
 use crate::domain::paging::OrderBy;
-use crate::domain::placement::Line;
+use crate::domain::placement::{Line, Totals};
+use crate::domain::rate::BasisPoints;
 
 macro_rules! columns {
     () => {
-        "id, customer_id, state, total_minor, currency, cancel_reason, line_count, revision, create_time, \
+        "id, customer_id, state, subtotal_minor, tax_minor, total_minor, currency, shipping_address, notes, cancel_reason, line_count, revision, create_time, \
          update_time"
     };
 }
@@ -33,16 +34,25 @@ const GET: &str = concat!(
 const MOVE: &str = "UPDATE orders SET state = $2, cancel_reason = $3, revision = $4, update_time = $5 WHERE id = $1";
 const INSERT_STATE: &str = "INSERT INTO order_states (order_id, state, actor, session, create_time) VALUES ($1, $2, $3, $4, $5)";
 
-const ERASE: &str = "UPDATE orders SET cancel_reason = '', revision = revision + 1, update_time = $2 \
-     WHERE customer_id = $1 AND cancel_reason <> ''";
+/// Every order has a first state: none at all is an order that the caller may not see.
+const STATES: &str = "SELECT s.state, s.actor, s.create_time FROM order_states s WHERE s.order_id = $1 \
+     AND ($2 IS NULL OR EXISTS (SELECT 1 FROM orders o JOIN customers c ON c.id = o.customer_id \
+     WHERE o.id = s.order_id AND c.user_id = $2)) ORDER BY s.id";
+const ERASE: &str = "UPDATE orders SET cancel_reason = '', notes = '', shipping_address = '', \
+     revision = revision + 1, update_time = $2 \
+     WHERE customer_id = $1 AND (cancel_reason <> '' OR notes <> '' OR shipping_address <> '')";
 
 #[derive(sqlx::FromRow)]
 struct Row {
     id: i64,
     customer_id: i64,
     state: String,
+    subtotal_minor: i64,
+    tax_minor: i64,
     total_minor: i64,
     currency: String,
+    shipping_address: String,
+    notes: String,
     cancel_reason: String,
     line_count: i64,
     revision: i64,
@@ -59,7 +69,14 @@ impl TryFrom<Row> for OrderHead {
             id: row.id,
             customer_id: row.customer_id,
             state: OrderState::parse(&row.state).ok_or_else(|| bad("its state"))?,
-            total: money(row.total_minor, &row.currency).ok_or_else(|| bad("its total"))?,
+            totals: Totals {
+                subtotal: money(row.subtotal_minor, &row.currency)
+                    .ok_or_else(|| bad("its subtotal"))?,
+                tax: money(row.tax_minor, &row.currency).ok_or_else(|| bad("its tax"))?,
+                total: money(row.total_minor, &row.currency).ok_or_else(|| bad("its total"))?,
+            },
+            shipping_address: row.shipping_address,
+            notes: row.notes,
             cancel_reason: row.cancel_reason,
             line_count: row.line_count,
             revision: row.revision,
@@ -77,7 +94,11 @@ struct LineRow {
     name: String,
     unit_price_minor: i64,
     quantity: i64,
+    discount_bp: i64,
+    discount_minor: i64,
     line_total_minor: i64,
+    tax_bp: i64,
+    tax_minor: i64,
 }
 
 /// One order, if the caller may see it.
@@ -182,7 +203,8 @@ pub(crate) async fn with_its_lines(tx: &mut Tx, head: OrderHead) -> Result<Order
 
 fn lines_of(orders: usize) -> String {
     format!(
-        "SELECT order_id, product_id, sku, name, unit_price_minor, quantity, line_total_minor FROM order_lines \
+        "SELECT order_id, product_id, sku, name, unit_price_minor, quantity, discount_bp, discount_minor, \
+         line_total_minor, tax_bp, tax_minor FROM order_lines \
          WHERE order_id IN ({}) ORDER BY order_id, position",
         placeholders(1, orders)
     )
@@ -194,7 +216,7 @@ fn joined(heads: Vec<OrderHead>, rows: Vec<LineRow>) -> Result<Vec<Order>, Fault
         lines.entry(row.order_id).or_default().push(row);
     }
     let with_lines = |head: OrderHead| {
-        let currency = head.total.currency();
+        let currency = head.totals.total.currency();
         let lines = lines.remove(&head.id).unwrap_or_default();
         let lines = lines
             .into_iter()
@@ -213,7 +235,11 @@ fn line(row: LineRow, currency: Currency) -> Result<Line, Fault> {
     Ok(Line {
         product_id: row.product_id,
         unit_price: money(row.unit_price_minor)?,
+        discount_rate: BasisPoints::stored(row.discount_bp),
+        discount: money(row.discount_minor)?,
         line_total: money(row.line_total_minor)?,
+        tax_rate: BasisPoints::stored(row.tax_bp),
+        tax: money(row.tax_minor)?,
         quantity: row.quantity,
         sku: row.sku,
         name: row.name,
@@ -272,4 +298,21 @@ pub(crate) async fn erase(tx: &mut Tx, customer_id: i64, now: i64) -> Result<(),
         .await
         .map(drop))?;
     Ok(())
+}
+
+/// The states that an order was in, the first one first. There are few: the machine has no circle.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn states(db: &Database, id: i64, sight: Sight) -> Result<Vec<PastState>, Fault> {
+    let rows: Vec<(String, String, i64)> = on!(db, |c| sqlx::query_as(STATES)
+        .bind(id)
+        .bind(sight.owner())
+        .fetch_all(c)
+        .await)?;
+    let past = |(state, actor, time): (String, String, i64)| {
+        let state = OrderState::parse(&state).ok_or_else(|| bad_row("order", id, "a state"))?;
+        Ok(PastState { state, actor, time })
+    };
+    rows.into_iter().map(past).collect()
 }

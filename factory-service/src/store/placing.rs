@@ -9,39 +9,52 @@ use sqlx::AssertSqlSafe;
 
 use super::listing::{placeholders, rows};
 use super::product::money;
-use super::{FOR_CHANGE, FOR_REFERENCE, bad_row, on_postgres};
+use super::{FOR_CHANGE, FOR_REFERENCE, bad_row, on_postgres, stock};
 use crate::domain::access::{Actor, Owner};
 use crate::domain::order::{OrderHead, OrderState};
 use crate::domain::placement::{Line, Offer, Placement, WantedLines};
+use crate::domain::rate::BasisPoints;
 
-const CUSTOMER: &str =
-    "SELECT id FROM customers WHERE (id = $1 OR user_id = $2) AND delete_time IS NULL";
+const CUSTOMER: &str = "SELECT id, shipping_address FROM customers WHERE (id = $1 OR user_id = $2) AND delete_time IS NULL";
 
 /// The new rows' columns, as the name of the values that they come from.
-const LINE: &str =
-    "line (position, product_id, sku, name, unit_price_minor, quantity, line_total_minor)";
-const LINE_COLUMNS: usize = 7;
+const LINE: &str = "line (position, product_id, sku, name, unit_price_minor, quantity, discount_bp, discount_minor, \
+     line_total_minor, tax_bp, tax_minor)";
+const LINE_COLUMNS: usize = 11;
 const RESERVE: &str = "UPDATE products SET reserved = products.reserved + line.quantity \
      FROM line WHERE products.id = line.product_id";
 const INSERT_ORDER: &str = "INSERT INTO orders \
-     (customer_id, state, total_minor, currency, cancel_reason, line_count, revision, create_time, update_time) \
-     VALUES ($1, 'PLACED', $2, $3, '', $5, 1, $4, $4) RETURNING id";
+     (customer_id, state, subtotal_minor, tax_minor, total_minor, currency, shipping_address, notes, cancel_reason, \
+     line_count, revision, create_time, update_time) \
+     VALUES ($1, 'PLACED', $2, $3, $4, $5, $6, $7, '', $8, 1, $9, $9) RETURNING id";
 const INSERT_LINES: &str = "INSERT INTO order_lines \
-     (order_id, position, product_id, sku, name, unit_price_minor, quantity, line_total_minor) \
+     (order_id, position, product_id, sku, name, unit_price_minor, quantity, discount_bp, discount_minor, \
+     line_total_minor, tax_bp, tax_minor) \
      SELECT placed.id, line.position, line.product_id, line.sku, line.name, line.unit_price_minor, line.quantity, \
-     line.line_total_minor FROM placed, line";
+     line.discount_bp, line.discount_minor, line.line_total_minor, line.tax_bp, line.tax_minor FROM placed, line";
 const INSERT_STATE: &str = "INSERT INTO order_states (order_id, state, actor, session, create_time) VALUES ($1, 'PLACED', $2, $3, $4)";
 
 #[derive(sqlx::FromRow)]
 struct OfferRow {
     customer_id: Option<i64>,
+    customer_address: Option<String>,
     id: i64,
     sku: String,
     name: String,
     unit_price_minor: i64,
     currency: String,
+    tax_bp: i64,
     available: i64,
     state: String,
+}
+
+/// For whom an order is placed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Buyer {
+    /// The customer.
+    pub customer_id: i64,
+    /// Where their things are sent.
+    pub shipping_address: String,
 }
 
 /// The customer, and those of the wanted products that are not deleted, by ascending id.
@@ -55,12 +68,13 @@ pub(crate) async fn offers(
     tx: &mut Tx,
     owner: Owner,
     wanted: &WantedLines,
-) -> Result<(i64, Vec<Offer>), Fault> {
+) -> Result<(Buyer, Vec<Offer>), Fault> {
     let wanted = wanted.as_slice();
     let (customer_id, user_id) = owner.keys();
     let sql = format!(
-        "WITH customer AS ({CUSTOMER}{}) SELECT (SELECT id FROM customer) AS customer_id, id, sku, name, \
-         unit_price_minor, currency, on_hand - reserved AS available, state FROM products \
+        "WITH customer AS ({CUSTOMER}{}) SELECT (SELECT id FROM customer) AS customer_id, \
+         (SELECT shipping_address FROM customer) AS customer_address, id, sku, name, \
+         unit_price_minor, currency, tax_bp, on_hand - reserved AS available, state FROM products \
          WHERE id IN ({}) AND delete_time IS NULL ORDER BY id{}",
         on_postgres(tx, FOR_REFERENCE),
         placeholders(3, wanted.len()),
@@ -76,17 +90,21 @@ pub(crate) async fn offers(
         query.fetch_all(c).await
     })?;
     let customer = match rows.first() {
-        Some(row) => row.customer_id,
+        Some(row) => row.customer_id.zip(row.customer_address.clone()),
         // Nothing was found, so nothing was said of the customer either.
-        None => on_tx!(tx, |c| sqlx::query_scalar(CUSTOMER)
+        None => on_tx!(tx, |c| sqlx::query_as(CUSTOMER)
             .bind(customer_id)
             .bind(user_id)
             .fetch_optional(c)
             .await)?,
     };
-    let customer = customer.ok_or_else(|| owner.not_found())?;
+    let (customer_id, shipping_address) = customer.ok_or_else(|| owner.not_found())?;
     let offers = rows.into_iter().map(offer).collect::<Result<_, _>>()?;
-    Ok((customer, offers))
+    let buyer = Buyer {
+        customer_id,
+        shipping_address,
+    };
+    Ok((buyer, offers))
 }
 
 fn offer(row: OfferRow) -> Result<Offer, Fault> {
@@ -97,9 +115,21 @@ fn offer(row: OfferRow) -> Result<Offer, Fault> {
         unit_price,
         sku: row.sku,
         name: row.name,
+        tax_rate: BasisPoints::stored(row.tax_bp),
         available: row.available,
         active: row.state == "ACTIVE",
     })
+}
+
+/// What is placed, for whom, and what is said with it.
+#[derive(Debug)]
+pub(crate) struct NewOrder<'a> {
+    /// For whom, and where it is sent.
+    pub buyer: &'a Buyer,
+    /// The priced lines.
+    pub placement: &'a Placement,
+    /// What is said with it.
+    pub notes: &'a str,
 }
 
 /// Reserves the stock and writes the order with its lines and its first state, in the transaction that holds the
@@ -109,24 +139,28 @@ fn offer(row: OfferRow) -> Result<Offer, Fault> {
 /// OUT_OF_STOCK, should the database see a stock that the locks did not show.
 pub(crate) async fn place(
     tx: &mut Tx,
-    customer_id: i64,
-    placement: &Placement,
+    new: &NewOrder<'_>,
     actor: &Actor,
     now: i64,
 ) -> Result<OrderHead, Fault> {
     let id = match tx {
-        Tx::Sqlite(_) => place_by_steps(tx, customer_id, placement, actor, now).await,
+        Tx::Sqlite(_) => {
+            let id = place_by_steps(tx, new, actor, now).await.map_err(refused)?;
+            stock::note_reserved(tx, id, actor, now).await?;
+            id
+        }
         // SQLite knows no writing statement inside another; PostgreSQL does, and every statement there is a round trip.
-        Tx::Postgres(_) => place_at_once(tx, customer_id, placement, actor, now).await,
-    }
-    .map_err(refused)?;
+        Tx::Postgres(_) => place_at_once(tx, new, actor, now).await.map_err(refused)?,
+    };
     Ok(OrderHead {
         id,
-        customer_id,
+        customer_id: new.buyer.customer_id,
         state: OrderState::Placed,
-        total: placement.total,
+        totals: new.placement.totals,
+        shipping_address: new.buyer.shipping_address.clone(),
+        notes: new.notes.to_owned(),
         cancel_reason: String::new(),
-        line_count: count(&placement.lines),
+        line_count: count(&new.placement.lines),
         revision: 1,
         create_time: now,
         update_time: now,
@@ -146,33 +180,52 @@ macro_rules! bind_lines {
                 .bind(&line.name)
                 .bind(line.unit_price.minor())
                 .bind(line.quantity)
-                .bind(line.line_total.minor());
+                .bind(line.discount_rate.get())
+                .bind(line.discount.minor())
+                .bind(line.line_total.minor())
+                .bind(line.tax_rate.get())
+                .bind(line.tax.minor());
         }
         query
     }};
 }
 
+/// Binds the order's values in the order of [`INSERT_ORDER`].
+macro_rules! bind_order {
+    ($query:expr, $new:expr, $now:expr) => {{
+        let new: &NewOrder<'_> = $new;
+        let totals = &new.placement.totals;
+        $query
+            .bind(new.buyer.customer_id)
+            .bind(totals.subtotal.minor())
+            .bind(totals.tax.minor())
+            .bind(totals.total.minor())
+            .bind(totals.total.currency().code())
+            .bind(&new.buyer.shipping_address)
+            .bind(new.notes)
+            .bind(count(&new.placement.lines))
+            .bind($now)
+    }};
+}
+
 async fn place_at_once(
     tx: &mut Tx,
-    customer_id: i64,
-    placement: &Placement,
+    new: &NewOrder<'_>,
     actor: &Actor,
     now: i64,
 ) -> Result<i64, sqlx::Error> {
-    let lines = &placement.lines;
+    let lines = &new.placement.lines;
     let sql = format!(
         "WITH {LINE} AS (VALUES {}), placed AS ({INSERT_ORDER}), reserved AS ({RESERVE}), lines AS ({INSERT_LINES}), \
          moved AS (INSERT INTO order_states (order_id, state, actor, session, create_time) \
-         SELECT id, 'PLACED', $6, $7, $4 FROM placed) SELECT id FROM placed",
-        rows(8, lines.len(), LINE_COLUMNS)
+         SELECT id, 'PLACED', $10, $11, $9 FROM placed), noted AS (INSERT INTO stock_movements \
+         (product_id, delta, reserved_delta, kind, reason, order_id, actor, session, create_time) \
+         SELECT line.product_id, 0, line.quantity, 'RESERVED', '', placed.id, $10, $11, $9 FROM placed, line) \
+         SELECT id FROM placed",
+        rows(12, lines.len(), LINE_COLUMNS)
     );
     on_tx!(tx, |c| {
-        let query = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(customer_id)
-            .bind(placement.total.minor())
-            .bind(placement.total.currency().code())
-            .bind(now)
-            .bind(count(lines))
+        let query = bind_order!(sqlx::query_scalar(AssertSqlSafe(sql)), new, now)
             .bind(&actor.key)
             .bind(&actor.session);
         bind_lines!(query, lines).fetch_one(c).await
@@ -181,12 +234,11 @@ async fn place_at_once(
 
 async fn place_by_steps(
     tx: &mut Tx,
-    customer_id: i64,
-    placement: &Placement,
+    new: &NewOrder<'_>,
     actor: &Actor,
     now: i64,
 ) -> Result<i64, sqlx::Error> {
-    let lines = &placement.lines;
+    let lines = &new.placement.lines;
     let reserve = format!(
         "WITH {LINE} AS (VALUES {}) {RESERVE}",
         rows(1, lines.len(), LINE_COLUMNS)
@@ -198,14 +250,13 @@ async fn place_by_steps(
     .execute(c)
     .await
     .map(drop))?;
-    let id: i64 = on_tx!(tx, |c| sqlx::query_scalar(INSERT_ORDER)
-        .bind(customer_id)
-        .bind(placement.total.minor())
-        .bind(placement.total.currency().code())
-        .bind(now)
-        .bind(count(lines))
-        .fetch_one(c)
-        .await)?;
+    let id: i64 = on_tx!(tx, |c| bind_order!(
+        sqlx::query_scalar(INSERT_ORDER),
+        new,
+        now
+    )
+    .fetch_one(c)
+    .await)?;
     let insert = format!(
         "WITH placed (id) AS (VALUES ($1)), {LINE} AS (VALUES {}) {INSERT_LINES}",
         rows(2, lines.len(), LINE_COLUMNS)

@@ -11,19 +11,20 @@ use crate::domain::access::Sight;
 use crate::domain::money::{Currency, Money};
 use crate::domain::paging::OrderBy;
 use crate::domain::product::{MAX_ON_HAND, Product, ProductFields, ProductState, Sku};
+use crate::domain::rate::BasisPoints;
 use crate::domain::text::{Prefix, canonical};
 
 macro_rules! columns {
     () => {
-        "id, sku, name, description, unit_price_minor, currency, on_hand, reserved, state, revision, create_time, \
+        "id, sku, name, description, unit_price_minor, currency, tax_bp, reorder_threshold, on_hand, reserved, state, revision, create_time, \
          update_time, delete_time"
     };
 }
 
 const INSERT: &str = concat!(
     "INSERT INTO products (sku, sku_canonical, name, name_canonical, description, unit_price_minor, currency, on_hand, \
-     reserved, state, revision, create_time, update_time) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, 1, $10, $10) RETURNING ",
+     reserved, state, tax_bp, reorder_threshold, revision, create_time, update_time) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, 1, $12, $12) RETURNING ",
     columns!()
 );
 const GET: &str = concat!(
@@ -35,7 +36,7 @@ const REFER: &str = "SELECT id FROM products WHERE id = $1 AND delete_time IS NU
 const LOCK: &str = concat!("SELECT ", columns!(), " FROM products WHERE id = $1");
 const SAVE: &str = "UPDATE products SET sku = $2, sku_canonical = $3, name = $4, name_canonical = $5, \
      description = $6, unit_price_minor = $7, currency = $8, on_hand = $9, state = $10, revision = $11, \
-     update_time = $12, delete_time = $13 WHERE id = $1";
+     update_time = $12, delete_time = $13, tax_bp = $14, reorder_threshold = $15 WHERE id = $1";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -45,6 +46,8 @@ struct Row {
     description: String,
     unit_price_minor: i64,
     currency: String,
+    tax_bp: i64,
+    reorder_threshold: i64,
     on_hand: i64,
     reserved: i64,
     state: String,
@@ -66,6 +69,8 @@ impl TryFrom<Row> for Product {
                 unit_price: money(row.unit_price_minor, &row.currency)
                     .ok_or_else(|| bad("its price"))?,
                 state: ProductState::parse(&row.state).ok_or_else(|| bad("its state"))?,
+                tax_rate: BasisPoints::stored(row.tax_bp),
+                reorder_threshold: row.reorder_threshold,
                 name: row.name,
                 description: row.description,
             },
@@ -104,6 +109,8 @@ pub(crate) async fn insert(
         .bind(fields.unit_price.currency().code())
         .bind(on_hand)
         .bind(fields.state.as_str())
+        .bind(fields.tax_rate.get())
+        .bind(fields.reorder_threshold)
         .bind(now)
         .fetch_one(c)
         .await)
@@ -158,6 +165,8 @@ pub(crate) struct Filter {
     pub query: Option<Prefix>,
     /// Only this state.
     pub state: Option<ProductState>,
+    /// Only those of which more are to be made.
+    pub low_stock: bool,
     /// The deleted ones too.
     pub show_deleted: bool,
 }
@@ -178,6 +187,12 @@ pub(crate) async fn list(
     }
     if let Some(prefix) = &filter.query {
         listing = listing.and_prefix(&[("sku_canonical", prefix), ("name_canonical", prefix)]);
+    }
+    if filter.low_stock {
+        listing = listing.and(
+            "reorder_threshold > 0 AND on_hand - reserved <= reorder_threshold",
+            [],
+        );
     }
     let state = filter
         .state
@@ -239,6 +254,8 @@ pub(crate) async fn save(tx: &mut Tx, product: &Product) -> Result<(), Fault> {
         .bind(product.revision)
         .bind(product.update_time)
         .bind(product.delete_time)
+        .bind(fields.tax_rate.get())
+        .bind(fields.reorder_threshold)
         .execute(c)
         .await
         .map(drop))

@@ -5,6 +5,7 @@ use millgate_platform::{Fault, on_tx};
 
 use super::on_postgres;
 use crate::domain::access::Actor;
+use crate::domain::ledger::MovementKind;
 use crate::domain::order::StockEffect;
 use crate::domain::production::Run;
 
@@ -21,19 +22,25 @@ const GIVE_BACK: &str = "UPDATE products SET reserved = products.reserved - l.qu
 const CONSUME: &str = "UPDATE products SET reserved = products.reserved - l.quantity, \
      on_hand = products.on_hand - l.quantity, revision = products.revision + 1, update_time = $2 \
      FROM order_lines l WHERE l.order_id = $1 AND products.id = l.product_id";
-const SHIPPED: &str = "INSERT INTO stock_movements \
-     (product_id, delta, kind, reason, order_id, actor, session, create_time) \
-     SELECT l.product_id, -l.quantity, 'SHIPPED', '', l.order_id, $2, $3, $4 \
-     FROM order_lines l WHERE l.order_id = $1 ORDER BY l.position";
-
-/// Why staff moved a stock.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
-    /// The pieces that a new product begins with.
-    Created,
-    /// AdjustStock.
-    Adjusted,
+/// A row for each line of an order: what became of its pieces, in the store and among the reserved.
+macro_rules! of_lines {
+    ($kind:literal, $delta:literal, $reserved:literal) => {
+        concat!(
+            "INSERT INTO stock_movements \
+             (product_id, delta, reserved_delta, kind, reason, order_id, actor, session, create_time) \
+             SELECT l.product_id, ",
+            $delta,
+            ", ",
+            $reserved,
+            ", '",
+            $kind,
+            "', '', l.order_id, $2, $3, $4 FROM order_lines l WHERE l.order_id = $1 ORDER BY l.position"
+        )
+    };
 }
+const RESERVED: &str = of_lines!("RESERVED", "0", "l.quantity");
+const RELEASED: &str = of_lines!("RELEASED", "0", "-l.quantity");
+const SHIPPED: &str = of_lines!("SHIPPED", "-l.quantity", "-l.quantity");
 
 /// Notes a movement in the ledger.
 ///
@@ -43,18 +50,14 @@ pub(crate) async fn note(
     tx: &mut Tx,
     product_id: i64,
     delta: i64,
-    (kind, reason): (Kind, &str),
+    (kind, reason): (MovementKind, &str),
     actor: &Actor,
     now: i64,
 ) -> Result<(), Fault> {
-    let kind = match kind {
-        Kind::Created => "CREATED",
-        Kind::Adjusted => "ADJUSTED",
-    };
     on_tx!(tx, |c| sqlx::query(INSERT)
         .bind(product_id)
         .bind(delta)
-        .bind(kind)
+        .bind(kind.as_str())
         .bind(reason)
         .bind(&actor.key)
         .bind(&actor.session)
@@ -86,7 +89,7 @@ pub(crate) async fn settle(
             .execute(c)
             .await
             .map(drop))?;
-        return Ok(());
+        return note_lines(tx, RELEASED, order_id, actor, now).await;
     }
     on_tx!(tx, |c| sqlx::query(CONSUME)
         .bind(order_id)
@@ -94,7 +97,30 @@ pub(crate) async fn settle(
         .execute(c)
         .await
         .map(drop))?;
-    on_tx!(tx, |c| sqlx::query(SHIPPED)
+    note_lines(tx, SHIPPED, order_id, actor, now).await
+}
+
+/// Notes in the ledger what a new order, which is written already, has reserved.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn note_reserved(
+    tx: &mut Tx,
+    order_id: i64,
+    actor: &Actor,
+    now: i64,
+) -> Result<(), Fault> {
+    note_lines(tx, RESERVED, order_id, actor, now).await
+}
+
+async fn note_lines(
+    tx: &mut Tx,
+    sql: &'static str,
+    order_id: i64,
+    actor: &Actor,
+    now: i64,
+) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(sql)
         .bind(order_id)
         .bind(&actor.key)
         .bind(&actor.session)

@@ -12,8 +12,10 @@ use crate::domain::contact::{Email, Phone};
 use crate::domain::customer::CustomerFields;
 use crate::domain::money::{Currency, Money};
 use crate::domain::name::Name;
-use crate::domain::placement::{Line, Placement, WantedLines};
+use crate::domain::placement::{Line, Placement, Totals, WantedLines};
 use crate::domain::product::{ProductFields, ProductState, Sku};
+use crate::domain::rate::BasisPoints;
+use crate::store::placing::{Buyer, NewOrder};
 
 async fn on_both<F, Fut>(test: F)
 where
@@ -35,6 +37,8 @@ async fn a_product(tx: &mut Tx, sku: &str, on_hand: i64) -> i64 {
         description: String::new(),
         unit_price: price(),
         state: ProductState::Active,
+        tax_rate: BasisPoints::default(),
+        reorder_threshold: 0,
     };
     product::insert(tx, &fields, on_hand, 1)
         .await
@@ -118,14 +122,31 @@ async fn a_reservation_past_the_stock_is_out_of_stock_even_when_nobody_checked()
             name: "Bolt".into(),
             unit_price: price(),
             quantity: 11,
+            discount_rate: BasisPoints::default(),
+            discount: price().less(price()),
             line_total: price().times(11).expect("in range"),
+            tax_rate: BasisPoints::default(),
+            tax: price().less(price()),
         };
         let placement = Placement {
-            total: line.line_total,
+            totals: Totals {
+                subtotal: line.line_total,
+                tax: line.tax,
+                total: line.line_total,
+            },
             lines: vec![line],
         };
+        let buyer = Buyer {
+            customer_id: ada.id,
+            shipping_address: String::new(),
+        };
+        let new = NewOrder {
+            buyer: &buyer,
+            placement: &placement,
+            notes: "",
+        };
         let mut tx = db.begin().await.expect("begun");
-        let fault = placing::place(&mut tx, ada.id, &placement, &actor(), 2)
+        let fault = placing::place(&mut tx, &new, &actor(), 2)
             .await
             .expect_err("refused");
         assert_eq!(fault.reason(), Reason::OutOfStock);
@@ -151,13 +172,13 @@ async fn five_hundred_lines_are_offered_in_the_order_of_their_ids_and_placed() {
             .await
             .expect("a customer");
         let mut fields = millgate_platform::Fields::new();
-        let wanted = WantedLines::parse(ids.iter().rev().map(|id| (*id, 2)), &mut fields);
+        let wanted = WantedLines::parse(ids.iter().rev().map(|id| (*id, 2)), true, &mut fields);
         fields.finish().expect("good lines");
         let wanted = wanted.expect("good lines");
         let (found, offers) = placing::offers(&mut tx, Owner::User(7), &wanted)
             .await
             .expect("offers");
-        assert_eq!(found, ada.id);
+        assert_eq!(found.customer_id, ada.id);
         assert_eq!(
             offers
                 .iter()
@@ -166,7 +187,12 @@ async fn five_hundred_lines_are_offered_in_the_order_of_their_ids_and_placed() {
             ids
         );
         let placement = Placement::price(&wanted, &offers).expect("priced");
-        let order = placing::place(&mut tx, ada.id, &placement, &actor(), 2)
+        let new = NewOrder {
+            buyer: &found,
+            placement: &placement,
+            notes: "",
+        };
+        let order = placing::place(&mut tx, &new, &actor(), 2)
             .await
             .expect("placed");
         tx.commit().await.expect("committed");

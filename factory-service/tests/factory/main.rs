@@ -9,16 +9,20 @@
 
 mod auth_double;
 mod binary;
+mod changes;
 mod customer_end;
 mod customers;
 mod doors;
 mod employees;
 mod leaks;
+mod order_amounts;
 mod order_lists;
 mod order_verbs;
+mod order_watch;
 mod orders;
 mod orders_race;
 mod product_lists;
+mod product_past;
 mod production;
 mod products;
 mod registration;

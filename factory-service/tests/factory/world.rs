@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use factory_service::{Ambient, Config, prepare};
 use millgate_contract::factory::v1 as pb;
+use millgate_contract::factory::v1::change_service_client::ChangeServiceClient;
 use millgate_contract::factory::v1::customer_service_client::CustomerServiceClient;
 use millgate_contract::factory::v1::employee_service_client::EmployeeServiceClient;
 use millgate_contract::factory::v1::order_service_client::OrderServiceClient;
@@ -147,6 +148,10 @@ impl World {
             let _ = stop.send(());
         }
         self.served.await.expect("an orderly end");
+    }
+
+    pub(crate) fn changes(&self) -> ChangeServiceClient<Channel> {
+        ChangeServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn products(&self) -> ProductServiceClient<Channel> {
@@ -298,18 +303,23 @@ impl World {
 
     /// Does what no caller could, straight in the database.
     pub(crate) async fn execute(&self, sql: &str) {
+        assert!(self.accepts(sql).await, "refused: {sql}");
+    }
+
+    /// Whether the database lets a statement do what no caller could.
+    pub(crate) async fn accepts(&self, sql: &str) -> bool {
         use sqlx::Connection as _;
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         if let Some(path) = self.url.strip_prefix("sqlite:") {
             let mut c = sqlx::SqliteConnection::connect(path)
                 .await
                 .expect("the database");
-            sqlx::query(sql).execute(&mut c).await.expect("done");
+            sqlx::query(sql).execute(&mut c).await.is_ok()
         } else {
             let mut c = sqlx::PgConnection::connect(&self.url)
                 .await
                 .expect("the database");
-            sqlx::query(sql).execute(&mut c).await.expect("done");
+            sqlx::query(sql).execute(&mut c).await.is_ok()
         }
     }
 
@@ -330,7 +340,8 @@ impl World {
             .count(
                 "SELECT count(*) FROM products p WHERE p.on_hand <> \
                  (SELECT cast(coalesce(sum(m.delta), 0) AS bigint) FROM stock_movements m WHERE m.product_id = p.id) \
-                 OR p.reserved <> (SELECT cast(coalesce(sum(l.quantity), 0) AS bigint) FROM order_lines l \
+                 OR p.reserved <> (SELECT cast(coalesce(sum(m.reserved_delta), 0) AS bigint) FROM stock_movements m \
+                 WHERE m.product_id = p.id) OR p.reserved <> (SELECT cast(coalesce(sum(l.quantity), 0) AS bigint) FROM order_lines l \
                  JOIN orders o ON o.id = l.order_id WHERE l.product_id = p.id \
                  AND o.state IN ('PLACED', 'CONFIRMED', 'IN_PRODUCTION'))",
             )
@@ -426,11 +437,12 @@ pub(crate) fn order_of(customer_id: i64, lines: &[(i64, i64)]) -> pb::PlaceOrder
     let line = |(product_id, quantity): &(i64, i64)| pb::place_order_request::Line {
         product_id: *product_id,
         quantity: *quantity,
+        ..Default::default()
     };
     pb::PlaceOrderRequest {
         customer_id,
         lines: lines.iter().map(line).collect(),
-        request_id: String::new(),
+        ..Default::default()
     }
 }
 

@@ -1,0 +1,131 @@
+//! Streams of changes: from a sequence number on, each once and in order, and then what is new.
+
+use millgate_guard::{Caller, Refusal};
+use millgate_platform::{Fault, FieldFault};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+use super::Shared;
+use crate::changes::Seat;
+use crate::domain::change::Change;
+use crate::store::change::{self as store, Filter};
+
+/// Changes that are read at once: what one stream holds of them, however slow its reader is.
+const BATCH: i64 = 50;
+/// How far one statement looks for changes that match: a stream of a rare kind never has the database scan more.
+const WINDOW: i64 = 10_000;
+/// How often a stream that waits looks whether its token is still good.
+const LOOK_AT_TOKEN: Duration = Duration::from_secs(1);
+
+/// What is watched.
+pub(super) struct Watch {
+    /// Which changes.
+    pub(super) filter: Filter,
+    /// The first number that is wanted.
+    pub(super) from: i64,
+}
+
+/// The first number that a request wants; 0 is from the beginning.
+pub(super) fn from(sequence: i64) -> Result<i64, FieldFault> {
+    match sequence {
+        ..0 => Err("must not be negative".into()),
+        0 => Ok(1),
+        from => Ok(from),
+    }
+}
+
+/// The stream. Its end is the token's, the server's, or the reader's own.
+pub(super) async fn stream<M: Send + 'static>(
+    factory: &Shared,
+    caller: Caller,
+    watch: Watch,
+    message: impl Fn(&Change) -> Result<M, Fault> + Send + Sync + 'static,
+) -> Result<impl Stream<Item = Result<M, Status>> + Send + 'static, Fault> {
+    let newest = store::head(&factory.db).await?;
+    // A customer is not told how much happens here.
+    if watch.filter.owner.is_none() && watch.from > newest.saturating_add(1) {
+        // Whoever has seen more than there is has seen another history: a backup was restored.
+        return Err(Fault::field(
+            "from_sequence",
+            format!("must be at most {}, the one after the newest", newest + 1),
+        ));
+    }
+    let seat = factory.feed.seat(&caller.key())?;
+    // Of what is read, one message waits here for the connection to take it.
+    let (sender, receiver) = mpsc::channel(1);
+    let follower = Follower {
+        factory: factory.clone(),
+        caller,
+        watch,
+        _seat: seat,
+    };
+    tokio::spawn(async move {
+        let ended = tokio::select! {
+            ended = follower.follow(&sender, message) => ended,
+            () = sender.closed() => return,
+        };
+        if let Err(status) = ended {
+            // Nobody may be there to hear it.
+            let _ = sender.send(Err(status)).await;
+        }
+    });
+    Ok(ReceiverStream::new(receiver))
+}
+
+struct Follower {
+    factory: Shared,
+    caller: Caller,
+    watch: Watch,
+    _seat: Seat,
+}
+
+impl Follower {
+    async fn follow<M>(
+        &self,
+        sender: &mpsc::Sender<Result<M, Status>>,
+        message: impl Fn(&Change) -> Result<M, Fault>,
+    ) -> Result<(), Status> {
+        let mut head = self.factory.feed.head();
+        let mut seen = self.watch.from - 1;
+        loop {
+            let newest = *head.borrow_and_update();
+            while seen < newest {
+                let upto = newest.min(seen.saturating_add(WINDOW));
+                let filter = &self.watch.filter;
+                let changes = store::between(&self.factory.db, filter, (seen, upto), BATCH).await?;
+                let is_full = i64::try_from(changes.len()) == Ok(BATCH);
+                for change in changes {
+                    self.may_go_on()?;
+                    if sender.send(Ok(message(&change)?)).await.is_err() {
+                        return Ok(());
+                    }
+                    seen = change.seq;
+                }
+                if !is_full {
+                    seen = upto;
+                }
+            }
+            tokio::select! {
+                told = head.changed() => {
+                    if told.is_err() {
+                        return Ok(());
+                    }
+                }
+                () = tokio::time::sleep(LOOK_AT_TOKEN) => {}
+            }
+            self.may_go_on()?;
+        }
+    }
+
+    /// The guard has looked at the token when the stream began; it may have ended since.
+    fn may_go_on(&self) -> Result<(), Status> {
+        let now = self.factory.clock.now_seconds();
+        if self.caller.expires_at() <= now {
+            return Err(Refusal::TokenExpired.into());
+        }
+        Ok(())
+    }
+}
