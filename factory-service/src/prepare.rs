@@ -98,6 +98,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         verifier: verifier.clone(),
         registrar: registrar.clone(),
         feed,
+        import_key: hmac::Key::new(hmac::HMAC_SHA256, &*secrets.derive("imports")),
     });
     background.spawn(reconciler::run(registrar, factory.idempotency.clone()));
     let largest = config.limits.max_message_bytes as usize;

@@ -8,7 +8,7 @@ use millgate_platform::{Fault, Idempotency};
 
 use super::{SharedRegistrar, undone};
 use crate::domain::registration::{KEPT, RegistrationState, backoff, late_look};
-use crate::store::{login, registration as store};
+use crate::store::{login, product_import, registration as store};
 
 /// The shortest pause between two rounds; up to twice as long, so that replicas do not march in step.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -116,6 +116,7 @@ async fn purge(
 ) -> Result<(), Fault> {
     idempotency.purge(&registrar.db).await?;
     store::purge(&registrar.db, now - KEPT).await?;
+    product_import::purge(&registrar.db, now).await?;
     Ok(())
 }
 

@@ -79,7 +79,7 @@ impl ChangeService for Changes {
                 change: Some(message_of(change)),
             })
         };
-        let stream = watching::stream(&self.0, caller, watch, response).await?;
+        let stream = watching::stream(&self.0, &caller, watch, response).await?;
         Ok(Response::new(Box::pin(stream)))
     }
 }

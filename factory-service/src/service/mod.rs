@@ -26,7 +26,9 @@ pub(crate) mod log;
 mod order;
 mod paging;
 mod product;
+mod product_export;
 mod product_fields;
+mod product_import;
 mod product_past;
 mod production;
 mod production_fields;
@@ -58,6 +60,8 @@ pub(crate) struct Factory {
     pub(crate) registrar: SharedRegistrar,
     /// Wakes who watches the changes.
     pub(crate) feed: Arc<Feed>,
+    /// Compares the rows of imports.
+    pub(crate) import_key: ring::hmac::Key,
 }
 
 /// A request that is to be done, in its transaction.

@@ -4,7 +4,7 @@ use millgate_contract::factory::v1 as pb;
 use millgate_contract::factory::v1::product_service_server::ProductService;
 use millgate_guard::Admitted;
 use millgate_platform::{Cursor, Fault, Fields, Reason};
-use tonic::{Request, Response};
+use tonic::{Request, Response, Streaming};
 
 use super::convert::{id, product as message_of};
 use super::log::Seen;
@@ -12,6 +12,7 @@ use super::paging::{fitting, whole};
 use super::product_fields::{Change, parse_filter, parse_ids, parse_new};
 use super::product_past::{list_movements, list_prices};
 use super::{Answer, Begun, Shared, Who};
+use super::{product_export, product_import};
 use crate::domain::access::{Actor, Sight};
 use crate::domain::ledger::MovementKind;
 use crate::domain::product::{self, Product};
@@ -23,6 +24,22 @@ pub(crate) struct Products(pub(crate) Shared);
 
 #[tonic::async_trait]
 impl ProductService for Products {
+    type ExportProductsStream = product_export::Products;
+
+    async fn import_products(
+        &self,
+        request: Request<Streaming<pb::ImportProductsRequest>>,
+    ) -> Answer<pb::ImportProductsResponse> {
+        product_import::import(&self.0, request).await
+    }
+
+    async fn export_products(
+        &self,
+        request: Request<pb::ExportProductsRequest>,
+    ) -> Answer<Self::ExportProductsStream> {
+        product_export::export(&self.0, request)
+    }
+
     async fn create_product(
         &self,
         request: Request<pb::CreateProductRequest>,

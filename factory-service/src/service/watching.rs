@@ -1,8 +1,7 @@
 //! Streams of changes: from a sequence number on, each once and in order, and then what is new.
 
-use millgate_guard::{Caller, Refusal};
+use millgate_guard::Caller;
 use millgate_platform::{Fault, FieldFault};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,8 +16,6 @@ use crate::store::change::{self as store, Filter};
 const BATCH: i64 = 50;
 /// How far one statement looks for changes that match: a stream of a rare kind never has the database scan more.
 const WINDOW: i64 = 10_000;
-/// How often a stream that waits looks whether its token is still good.
-const LOOK_AT_TOKEN: Duration = Duration::from_secs(1);
 
 /// What is watched.
 pub(super) struct Watch {
@@ -37,10 +34,10 @@ pub(super) fn from(sequence: i64) -> Result<i64, FieldFault> {
     }
 }
 
-/// The stream. Its end is the token's, the server's, or the reader's own.
+/// The stream. It ends when the reader goes; with its token and with the server it is ended by others, who drop it.
 pub(super) async fn stream<M: Send + 'static>(
     factory: &Shared,
-    caller: Caller,
+    caller: &Caller,
     watch: Watch,
     message: impl Fn(&Change) -> Result<M, Fault> + Send + Sync + 'static,
 ) -> Result<impl Stream<Item = Result<M, Status>> + Send + 'static, Fault> {
@@ -58,7 +55,6 @@ pub(super) async fn stream<M: Send + 'static>(
     let (sender, receiver) = mpsc::channel(1);
     let follower = Follower {
         factory: factory.clone(),
-        caller,
         watch,
         _seat: seat,
     };
@@ -77,7 +73,6 @@ pub(super) async fn stream<M: Send + 'static>(
 
 struct Follower {
     factory: Shared,
-    caller: Caller,
     watch: Watch,
     _seat: Seat,
 }
@@ -98,7 +93,6 @@ impl Follower {
                 let changes = store::between(&self.factory.db, filter, (seen, upto), BATCH).await?;
                 let is_full = i64::try_from(changes.len()) == Ok(BATCH);
                 for change in changes {
-                    self.may_go_on()?;
                     if sender.send(Ok(message(&change)?)).await.is_err() {
                         return Ok(());
                     }
@@ -108,24 +102,9 @@ impl Follower {
                     seen = upto;
                 }
             }
-            tokio::select! {
-                told = head.changed() => {
-                    if told.is_err() {
-                        return Ok(());
-                    }
-                }
-                () = tokio::time::sleep(LOOK_AT_TOKEN) => {}
+            if head.changed().await.is_err() {
+                return Ok(());
             }
-            self.may_go_on()?;
         }
-    }
-
-    /// The guard has looked at the token when the stream began; it may have ended since.
-    fn may_go_on(&self) -> Result<(), Status> {
-        let now = self.factory.clock.now_seconds();
-        if self.caller.expires_at() <= now {
-            return Err(Refusal::TokenExpired.into());
-        }
-        Ok(())
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod login;
 pub(crate) mod order;
 pub(crate) mod placing;
 pub(crate) mod product;
+pub(crate) mod product_import;
 pub(crate) mod production;
 pub(crate) mod registration;
 pub(crate) mod remembered;

@@ -233,6 +233,34 @@ pub(crate) async fn refer_to(tx: &mut Tx, id: i64) -> Result<bool, Fault> {
     Ok(found.is_some())
 }
 
+/// The products with these canonical SKUs, deleted or not, which nobody else changes until the transaction ends. They are
+/// locked in the order of their ids, as everybody does.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn lock_many(tx: &mut Tx, skus: &[String]) -> Result<Vec<Product>, Fault> {
+    if skus.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM products WHERE sku_canonical IN ({}) ORDER BY id{}"
+        ),
+        placeholders(1, skus.len()),
+        on_postgres(tx, FOR_CHANGE)
+    );
+    let rows: Vec<Row> = on_tx!(tx, |c| {
+        let mut query = sqlx::query_as(AssertSqlSafe(sql));
+        for sku in skus {
+            query = query.bind(sku);
+        }
+        query.fetch_all(c).await
+    })?;
+    rows.into_iter().map(Product::try_from).collect()
+}
+
 /// Writes a product that was locked in this transaction. What is reserved is not written: orders do that.
 ///
 /// # Errors
@@ -292,4 +320,22 @@ fn refused(error: sqlx::Error) -> Fault {
         ),
         _ => error.into(),
     }
+}
+
+/// The products behind an id that are not deleted, by their ids, some at a time.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn after(db: &Database, id: i64, most: i64) -> Result<Vec<Product>, Fault> {
+    const AFTER: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM products WHERE id > $1 AND delete_time IS NULL ORDER BY id LIMIT $2"
+    );
+    let rows: Vec<Row> = on!(db, |c| sqlx::query_as(AFTER)
+        .bind(id)
+        .bind(most)
+        .fetch_all(c)
+        .await)?;
+    rows.into_iter().map(Product::try_from).collect()
 }

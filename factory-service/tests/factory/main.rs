@@ -21,6 +21,7 @@ mod order_verbs;
 mod order_watch;
 mod orders;
 mod orders_race;
+mod product_import;
 mod product_lists;
 mod product_past;
 mod production;

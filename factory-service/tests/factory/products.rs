@@ -33,7 +33,7 @@ async fn a_product_goes_in_and_comes_out_with_its_stock_in_the_ledger() {
         assert_eq!(product.state(), pb::ProductState::Active);
         assert_eq!(
             (product.unit_price.clone(), product.etag.as_str()),
-            (Some(money("EUR", 1, 500_000_000)), "1")
+            (Some(money("EUR", 1, 500_000_000)), "1-0")
         );
         assert_eq!(world.get_product(product.id).await, product);
         world.stock_adds_up().await;
@@ -246,7 +246,7 @@ async fn an_update_writes_what_the_mask_names_and_a_stale_etag_writes_nothing() 
                 renamed.description.as_str(),
                 renamed.etag.as_str()
             ),
-            ("Nut", "", "2")
+            ("Nut", "", "2-0")
         );
         assert_eq!((renamed.sku.as_str(), renamed.on_hand), ("M8", 5));
 

@@ -1,0 +1,12 @@
+-- How far an import of products is, so that it goes on where it was cut off: written with each batch of rows. hash is a
+-- keyed hash over all rows so far. Kept for 24 hours.
+CREATE TABLE product_imports (
+    caller TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    done_rows INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    report BLOB NOT NULL,
+    is_done INTEGER NOT NULL,
+    create_time INTEGER NOT NULL,
+    PRIMARY KEY (caller, request_id)
+) STRICT;
