@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::Problem;
 use crate::keys::Keys;
@@ -179,6 +179,36 @@ impl ProductService for Double {
         &self,
         _: Request<pb::UndeleteProductRequest>,
     ) -> Answer<pb::Product> {
+        not_measured()
+    }
+
+    type ExportProductsStream = futures::stream::Empty<Result<pb::ExportProductsResponse, Status>>;
+
+    async fn import_products(
+        &self,
+        _: Request<Streaming<pb::ImportProductsRequest>>,
+    ) -> Answer<pb::ImportProductsResponse> {
+        not_measured()
+    }
+
+    async fn export_products(
+        &self,
+        _: Request<pb::ExportProductsRequest>,
+    ) -> Answer<Self::ExportProductsStream> {
+        not_measured()
+    }
+
+    async fn list_product_prices(
+        &self,
+        _: Request<pb::ListProductPricesRequest>,
+    ) -> Answer<pb::ListProductPricesResponse> {
+        not_measured()
+    }
+
+    async fn list_stock_movements(
+        &self,
+        _: Request<pb::ListStockMovementsRequest>,
+    ) -> Answer<pb::ListStockMovementsResponse> {
         not_measured()
     }
 

@@ -14,8 +14,8 @@ use crate::load::Load;
 use crate::measure::{Measured, Plan, Ratio, Subject, interleaved};
 use crate::rpc::Doubled;
 use crate::statements::{
-    BOOKS, INSERT_LINES_SQLITE, INSERT_ORDER, INSERT_STATE, LINES, OFFERS_POSTGRES, OFFERS_SQLITE,
-    PLACE_POSTGRES, RESERVE_SQLITE,
+    BOOKS, CHANGE_POSTGRES, CHANGE_SQLITE, INSERT_LINES_SQLITE, INSERT_ORDER, INSERT_STATE, LINES,
+    OFFERS_POSTGRES, OFFERS_SQLITE, PLACE_POSTGRES, RESERVE_SQLITE, RESERVED_SQLITE,
 };
 use crate::table::{Aim, Compared};
 
@@ -25,8 +25,29 @@ const QUANTITY: i64 = 1;
 const ACTOR: &str = "user:1";
 const SESSION: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Customer, id, SKU, name, price, currency, available, state.
-type OfferRow = (Option<i64>, i64, String, String, i64, String, i64, String);
+/// Customer, address, id, SKU, name, price, currency, tax rate, available, state.
+type OfferRow = (
+    Option<i64>,
+    Option<String>,
+    i64,
+    String,
+    String,
+    i64,
+    String,
+    i64,
+    i64,
+    String,
+);
+
+/// The change's JSON of an order of three lines; as long as the factory's.
+const AFTER: &str = concat!(
+    r#"{"id":"123456","customer_id":"12","state":"ORDER_STATE_PLACED","lines":["#,
+    r#"{"product_id":"123","sku":"SKU-123","name":"Product 123","unit_price":{"currency_code":"EUR","units":"1","nanos":500000000},"quantity":"1","line_total":{"currency_code":"EUR","units":"1","nanos":500000000},"discount":{"currency_code":"EUR"},"tax":{"currency_code":"EUR"}},"#,
+    r#"{"product_id":"456","sku":"SKU-456","name":"Product 456","unit_price":{"currency_code":"EUR","units":"1","nanos":500000000},"quantity":"1","line_total":{"currency_code":"EUR","units":"1","nanos":500000000},"discount":{"currency_code":"EUR"},"tax":{"currency_code":"EUR"}},"#,
+    r#"{"product_id":"789","sku":"SKU-789","name":"Product 789","unit_price":{"currency_code":"EUR","units":"1","nanos":500000000},"quantity":"1","line_total":{"currency_code":"EUR","units":"1","nanos":500000000},"discount":{"currency_code":"EUR"},"tax":{"currency_code":"EUR"}}],"#,
+    r#""total":{"currency_code":"EUR","units":"4","nanos":500000000},"etag":"1","create_time":"2026-01-01T00:00:00Z","update_time":"2026-01-01T00:00:00Z","#,
+    r#""subtotal":{"currency_code":"EUR","units":"4","nanos":500000000},"tax_total":{"currency_code":"EUR"}}"#
+);
 
 /// Measures on one database.
 ///
@@ -119,7 +140,7 @@ fn wanted(products: &Arc<[i64]>, number: u64) -> [i64; LINES] {
 macro_rules! bind_lines {
     ($query:expr, $offers:expr) => {{
         let mut query = $query;
-        for (position, (_, id, sku, name, price, ..)) in (0_i64..).zip($offers) {
+        for (position, (_, _, id, sku, name, price, ..)) in (0_i64..).zip($offers) {
             query = query
                 .bind(position)
                 .bind(*id)
@@ -127,7 +148,11 @@ macro_rules! bind_lines {
                 .bind(name)
                 .bind(*price)
                 .bind(QUANTITY)
-                .bind(*price * QUANTITY);
+                .bind(0_i64)
+                .bind(0_i64)
+                .bind(*price * QUANTITY)
+                .bind(0_i64)
+                .bind(0_i64);
         }
         query
     }};
@@ -149,27 +174,63 @@ async fn place(pool: &Database, customer: i64, wanted: [i64; LINES]) -> Result<(
     if offers.len() != LINES {
         return Err("a product is missing".into());
     }
-    match &mut tx {
-        Tx::Sqlite(_) => write_by_steps(&mut tx, customer, &offers).await?,
-        Tx::Postgres(_) => write_at_once(&mut tx, customer, &offers).await?,
-    }
+    let (id, change) = match &mut tx {
+        Tx::Sqlite(_) => {
+            let id = write_by_steps(&mut tx, customer, &offers).await?;
+            (id, CHANGE_SQLITE.as_str())
+        }
+        Tx::Postgres(_) => {
+            let id = write_at_once(&mut tx, customer, &offers).await?;
+            (id, CHANGE_POSTGRES.as_str())
+        }
+    };
+    on_tx!(tx, |c| sqlx::query(change)
+        .bind(SystemClock.now_micros())
+        .bind(ACTOR)
+        .bind(SESSION)
+        .bind("")
+        .bind(SESSION)
+        .bind("orders")
+        .bind(id)
+        .bind(customer)
+        .bind("create")
+        .bind(None::<String>)
+        .bind(AFTER)
+        .execute(c)
+        .await
+        .map(drop))?;
     tx.commit().await?;
     Ok(())
 }
 
-async fn write_at_once(tx: &mut Tx, customer: i64, offers: &[OfferRow]) -> Result<(), sqlx::Error> {
-    on_tx!(tx, |c| {
-        let query = sqlx::query_scalar(PLACE_POSTGRES.as_str())
-            .bind(customer)
-            .bind(total(offers))
+/// Binds the order's values.
+macro_rules! bind_order {
+    ($query:expr, $customer:expr, $offers:expr, $now:expr) => {
+        $query
+            .bind($customer)
+            .bind(total($offers))
+            .bind(0_i64)
+            .bind(total($offers))
             .bind("EUR")
-            .bind(SystemClock.now_micros())
+            .bind("")
+            .bind("")
+            .bind(i64::try_from(LINES).unwrap_or(0))
+            .bind($now)
+    };
+}
+
+async fn write_at_once(
+    tx: &mut Tx,
+    customer: i64,
+    offers: &[OfferRow],
+) -> Result<i64, sqlx::Error> {
+    let now = SystemClock.now_micros();
+    on_tx!(tx, |c| {
+        let query = sqlx::query_scalar(PLACE_POSTGRES.as_str());
+        let query = bind_order!(query, customer, offers, now)
             .bind(ACTOR)
             .bind(SESSION);
-        bind_lines!(query, offers)
-            .fetch_one(c)
-            .await
-            .map(|_: i64| ())
+        bind_lines!(query, offers).fetch_one(c).await
     })
 }
 
@@ -177,7 +238,7 @@ async fn write_by_steps(
     tx: &mut Tx,
     customer: i64,
     offers: &[OfferRow],
-) -> Result<(), sqlx::Error> {
+) -> Result<i64, sqlx::Error> {
     let now = SystemClock.now_micros();
     on_tx!(tx, |c| bind_lines!(
         sqlx::query(RESERVE_SQLITE.as_str()),
@@ -186,13 +247,14 @@ async fn write_by_steps(
     .execute(c)
     .await
     .map(drop))?;
-    let id: i64 = on_tx!(tx, |c| sqlx::query_scalar(INSERT_ORDER)
-        .bind(customer)
-        .bind(total(offers))
-        .bind("EUR")
-        .bind(now)
-        .fetch_one(c)
-        .await)?;
+    let id: i64 = on_tx!(tx, |c| bind_order!(
+        sqlx::query_scalar(INSERT_ORDER),
+        customer,
+        offers,
+        now
+    )
+    .fetch_one(c)
+    .await)?;
     on_tx!(tx, |c| bind_lines!(
         sqlx::query(INSERT_LINES_SQLITE.as_str()).bind(id),
         offers
@@ -207,11 +269,20 @@ async fn write_by_steps(
         .bind(now)
         .execute(c)
         .await
-        .map(drop))
+        .map(drop))?;
+    on_tx!(tx, |c| sqlx::query(RESERVED_SQLITE)
+        .bind(id)
+        .bind(ACTOR)
+        .bind(SESSION)
+        .bind(now)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(id)
 }
 
 fn total(offers: &[OfferRow]) -> i64 {
-    offers.iter().map(|offer| offer.4 * QUANTITY).sum()
+    offers.iter().map(|offer| offer.5 * QUANTITY).sum()
 }
 
 /// Every order has its lines, its state and its stock, and none of those that were answered OK is missing.

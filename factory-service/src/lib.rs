@@ -5,6 +5,7 @@
 
 mod auth;
 mod changes;
+mod check;
 mod config;
 mod domain;
 mod prepare;
@@ -12,6 +13,7 @@ mod registration;
 mod service;
 mod store;
 
+pub use check::{Finding, check};
 pub use config::{ClientSecret, Config, DatabaseUrl};
 pub use millgate_platform::Ambient;
 pub use prepare::{Prepared, prepare};

@@ -1,7 +1,8 @@
 //! The factory service by itself: `factory-service` serves, `factory-service healthcheck` asks one that does.
 #![expect(
     clippy::print_stderr,
-    reason = "a start that fails says why on the terminal"
+    clippy::print_stdout,
+    reason = "a start that fails says why on the terminal, and a check what it found"
 )]
 
 use std::net::SocketAddr;
@@ -10,9 +11,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use factory_service::{Ambient, Config, prepare};
+use factory_service::{Ambient, Config, DatabaseUrl, Finding, prepare};
 use millgate_platform::{
-    ClientTlsArgs, LogArgs, StartError, healthcheck, reachable, shutdown_signal, telemetry,
+    ClientTlsArgs, DatabaseOptions, LogArgs, StartError, healthcheck, reachable, shutdown_signal,
+    telemetry,
 };
 use tokio::net::TcpListener;
 
@@ -52,6 +54,16 @@ enum Command {
         #[command(flatten)]
         tls: ClientTlsArgs,
     },
+    /// Looks whether the database is as it must be (the ledger is the stock, totals are their lines, every move is in
+    /// the log); the exit status says so.
+    Check {
+        /// The factory's own database.
+        #[command(flatten)]
+        database_url: DatabaseUrl,
+        /// How it is used.
+        #[command(flatten)]
+        database: DatabaseOptions,
+    },
 }
 
 #[tokio::main]
@@ -64,6 +76,10 @@ async fn main() -> ExitCode {
             listen,
             tls,
         }) => ask(endpoint, listen, &tls).await,
+        Some(Command::Check {
+            database_url,
+            database,
+        }) => look(&database_url, &database).await,
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -88,6 +104,23 @@ async fn serve(config: Config, logs: &LogArgs) -> Result<(), StartError> {
         .serve(listener, shutdown)
         .await
         .map_err(|error| StartError::new("FACTORY_LISTEN", error.to_string()))
+}
+
+async fn look(url: &DatabaseUrl, options: &DatabaseOptions) -> Result<(), StartError> {
+    let found = factory_service::check(url, options).await?;
+    for Finding { rule, wrong } in &found {
+        match wrong {
+            0 => println!("ok    {rule}"),
+            wrong => println!("WRONG {rule}: {wrong}"),
+        }
+    }
+    if found.iter().all(|finding| finding.wrong == 0) {
+        return Ok(());
+    }
+    Err(StartError::new(
+        "FACTORY_DATABASE_URL",
+        "the database is not as it must be",
+    ))
 }
 
 async fn ask(

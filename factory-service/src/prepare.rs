@@ -42,7 +42,7 @@ const SERVICES: &[&str] = &[
 ];
 /// What counts as a login of an address.
 const LOGINS: &[&str] = &["/millgate.factory.v1.CustomerService/LoginCustomer"];
-const DEFAULT_DATABASE: &str = "sqlite:factory.db";
+pub(crate) const DEFAULT_DATABASE: &str = "sqlite:factory.db";
 
 /// A service with its database open and its keys loaded.
 pub struct Prepared {

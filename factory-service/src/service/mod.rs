@@ -69,7 +69,7 @@ struct Work<M> {
     tx: Tx,
     claim: Claim<M>,
     /// Who does it.
-    author: Author,
+    author: Box<Author>,
     /// Whether the log of changes has a row for it.
     is_noted: bool,
     feed: Arc<Feed>,
@@ -113,7 +113,7 @@ impl Factory {
         Work {
             tx,
             claim,
-            author: Author::of(caller),
+            author: Box::new(Author::of(caller)),
             is_noted: false,
             feed: self.feed.clone(),
             now: self.clock.now_micros(),

@@ -52,3 +52,19 @@ pub(crate) async fn whole_database(world: &World) -> String {
     }
     text
 }
+
+/// The single number that a statement gives.
+pub(crate) async fn number(url: &str, sql: &'static str) -> i64 {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let mut c = sqlx::SqliteConnection::connect(path)
+            .await
+            .expect("the database");
+        let number = sqlx::query_scalar(sql).fetch_one(&mut c).await;
+        return number.expect("a number");
+    }
+    let mut c = sqlx::PgConnection::connect(url)
+        .await
+        .expect("the database");
+    let number = sqlx::query_scalar(sql).fetch_one(&mut c).await;
+    number.expect("a number")
+}

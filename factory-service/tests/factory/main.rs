@@ -10,10 +10,12 @@
 mod auth_double;
 mod binary;
 mod changes;
+mod crashes;
 mod customer_end;
 mod customers;
 mod doors;
 mod employees;
+mod idempotency;
 mod leaks;
 mod order_amounts;
 mod order_lists;

@@ -211,7 +211,7 @@ async fn a_report_names_no_more_rows_than_it_may() {
         let report = ok(import(&world, messages(false, "", rows)).await);
         assert_eq!(told(&report), [1500, 0, 0, 0, 1500]);
         assert_eq!(report.faults.len(), 500);
-        let twice = vec![
+        let twice = [
             messages(true, "", Vec::new()),
             messages(false, &uuid(), Vec::new()),
         ];

@@ -122,4 +122,18 @@ impl AuthService for AuthDouble {
     ) -> Result<Response<pb::TokenResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
+
+    async fn logout_everywhere(
+        &self,
+        _: Request<pb::LogoutEverywhereRequest>,
+    ) -> Result<Response<pb::LogoutEverywhereResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn reauthenticate(
+        &self,
+        _: Request<pb::ReauthenticateRequest>,
+    ) -> Result<Response<pb::ReauthenticateResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
 }
