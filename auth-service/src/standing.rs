@@ -11,8 +11,9 @@ use millgate_platform::{Fault, Reason};
 use tonic::Status;
 
 use crate::app::App;
-use crate::domain::{Session, UserState};
+use crate::domain::{Micros, Session, UserState};
 use crate::store;
+use crate::store::standing::Asked;
 
 /// In the extensions of a request whose caller's standing was found good. Only [`layer`] makes one.
 #[derive(Debug, Clone, Copy)]
@@ -33,49 +34,66 @@ pub(crate) async fn layer(
     next.run(request).await
 }
 
+/// What stands behind a token that is still good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ground {
+    /// A session of a person, which ends at this time at the latest.
+    Session(Micros),
+    /// A personal access token, which ends at this time at the latest.
+    AccessToken(Micros),
+    /// A service account.
+    ServiceAccount,
+}
+
 /// Lets through claims that are still so.
 ///
 /// # Errors
-/// SESSION_ENDED when a person's session, or the personal access token that stands for one, is over; TOKEN_REVOKED when the account is gone or disabled, has another role
-/// or a newer generation, or the service account is gone or disabled, or was disabled since.
-pub(crate) async fn check(app: &App, claims: &Claims) -> Result<(), Fault> {
+/// SESSION_ENDED when a person's session, or the personal access token that stands for one, is over; TOKEN_REVOKED when
+/// the account is gone or disabled, has another role or a newer generation, when a service account (the subject, or one
+/// that acts for it) is gone or disabled, or was disabled since, and when the token itself was revoked.
+pub(crate) async fn check(app: &App, claims: &Claims) -> Result<Ground, Fault> {
+    let asked = Asked {
+        jti: &claims.token_id,
+        issued: claims.issued_at.saturating_mul(1_000_000),
+        actors: &claims.actors,
+        now: app.now(),
+    };
     match (&claims.role, &claims.session, claims.generation) {
         (Some(role), Some(session), Some(generation)) => {
             // The verifier has made sure that a person's subject is a number.
             let id = claims.subject.parse().map_err(|_| revoked())?;
-            person(app, id, role, session, generation).await
-        }
-        _ => {
-            let issued = claims.issued_at.saturating_mul(1_000_000);
-            if store::standing::service_stands(&app.db, &claims.subject, issued).await? {
-                Ok(())
-            } else {
-                Err(revoked())
+            let row = store::standing::person(&app.db, id, session, &asked)
+                .await?
+                .ok_or_else(revoked)?;
+            let same = row.state == UserState::Active.as_str()
+                && row.role == *role
+                && row.generation == generation;
+            if !same || row.is_revoked || row.standing_actors != different(&claims.actors) {
+                return Err(revoked());
+            }
+            let lives = |session: &Session| session.lives(asked.now, app.sessions);
+            match (row.access_token_end, row.session(session, id).filter(lives)) {
+                (Some(end), _) => Ok(Ground::AccessToken(end)),
+                (None, Some(session)) => Ok(Ground::Session(session.end(app.sessions))),
+                (None, None) => Err(session_ended()),
             }
         }
+        // Nobody acts for a service: such a token is not issued, and would not be checked here.
+        _ if claims.actors.is_empty()
+            && store::standing::service_stands(&app.db, &claims.subject, &asked).await? =>
+        {
+            Ok(Ground::ServiceAccount)
+        }
+        _ => Err(revoked()),
     }
 }
 
-async fn person(
-    app: &App,
-    id: i64,
-    role: &str,
-    session: &str,
-    generation: i64,
-) -> Result<(), Fault> {
-    let now = app.now();
-    let row = store::standing::person(&app.db, id, session, now)
-        .await?
-        .ok_or_else(revoked)?;
-    if row.state != UserState::Active.as_str() || row.role != role || row.generation != generation {
-        return Err(revoked());
-    }
-    let lives = |session: Session| session.lives(now, app.sessions);
-    if row.access_token_lives || row.session(session, id).is_some_and(lives) {
-        Ok(())
-    } else {
-        Err(session_ended())
-    }
+/// How many different ones these are: an actor may act through another and again itself.
+fn different(actors: &[String]) -> i64 {
+    let mut names: Vec<&String> = actors.iter().collect();
+    names.sort_unstable();
+    names.dedup();
+    i64::try_from(names.len()).unwrap_or(i64::MAX)
 }
 
 /// The answer for whatever belongs to a session that is over.

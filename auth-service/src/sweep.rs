@@ -29,7 +29,7 @@ pub(crate) async fn run(app: Arc<App>) {
 }
 
 /// Deletes old sessions with their refresh tokens, counters of attempts that are forgotten, secrets that were replaced,
-/// personal access tokens that have expired, and answers that are past their time.
+/// personal access tokens and revoked tokens that have expired, and answers that are past their time.
 async fn sweep(app: &App) -> Result<(), Fault> {
     let before = app
         .now()
@@ -43,6 +43,9 @@ async fn sweep(app: &App) -> Result<(), Fault> {
     }
     let ended = app.now().saturating_sub(micros(ENDED_TOKENS));
     while store::access_tokens::purge(&app.db, ended).await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    while store::revoked_tokens::purge(&app.db, app.now()).await? > 0 {
         tokio::task::yield_now().await;
     }
     store::service_account_secrets::purge(&app.db, app.now()).await?;

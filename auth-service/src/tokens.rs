@@ -6,7 +6,7 @@ use millgate_guard::{Claims, Expectations, Scopes, SigningRing};
 use millgate_platform::{SharedClock, SharedEntropy};
 use secrecy::SecretString;
 
-use crate::domain::{self, Session, SessionLimits, User, seconds};
+use crate::domain::{self, DELEGATED_LIFE, Session, SessionLimits, User, seconds};
 
 /// The `amr` of a personal access token. RFC 8176 registers no value for one, and each that it has says something that
 /// did not happen (`pop`: that a key was proved); RFC 7519 leaves values to those who use them.
@@ -96,6 +96,34 @@ impl Mint {
             scope: Some(scopes.clone()),
             ..claims
         })
+    }
+
+    /// A token by which services act for the person of `subject`, a token that is good now. It ends with that one at the
+    /// latest, and soon.
+    pub(crate) fn delegated(
+        &self,
+        subject: &Claims,
+        scopes: &Scopes,
+        actors: Vec<String>,
+    ) -> AccessToken {
+        let life = i64::try_from(DELEGATED_LIFE.as_secs()).unwrap_or(i64::MAX);
+        let soon = self.clock.now_seconds().saturating_add(life);
+        self.sign(subject.expires_at.min(soon), |claims| Claims {
+            subject: subject.subject.clone(),
+            auth_time: subject.auth_time,
+            amr: subject.amr.clone(),
+            scope: Some(scopes.clone()),
+            role: subject.role.clone(),
+            session: subject.session.clone(),
+            generation: subject.generation,
+            actors,
+            ..claims
+        })
+    }
+
+    /// The audience of every token.
+    pub(crate) fn audience(&self) -> &str {
+        &self.expect.audience
     }
 
     fn sign(&self, ends: i64, fill: impl FnOnce(Claims) -> Claims) -> AccessToken {

@@ -1,6 +1,7 @@
 //! Between the contract's messages and the domain's types.
 
 mod access_token;
+mod introspection;
 mod service_account;
 
 use millgate_contract::auth::v1 as pb;
@@ -13,6 +14,7 @@ use crate::domain::{Email, ExternalId, Micros, Names, Role, User, UserState, Use
 use secrecy::ExposeSecret;
 
 pub(crate) use access_token::{ACCESS_TOKEN_TYPE, access_token, time};
+pub(crate) use introspection::introspection;
 pub(crate) use service_account::{disabled, duration, service_account};
 
 /// Takes the `request_id` out of a request: what remains is compared when the id comes again.

@@ -8,8 +8,8 @@ use super::attempt;
 use crate::app::App;
 use crate::audit::Event;
 use crate::domain::{
-    AccessToken, MachineSecret, NewAccessToken, SecretKind, Viewer, access_token_not_found,
-    not_found, stored_access_token,
+    AccessToken, AccessTokenState, MachineSecret, NewAccessToken, SecretKind, Viewer,
+    access_token_not_found, not_found, stored_access_token,
 };
 use crate::origin::Origin;
 use crate::standing::revoked;
@@ -181,6 +181,30 @@ pub(crate) async fn exchange(
     }
     told("").noted(app, origin);
     Ok((app.mint.by_access_token(&user, &token, &scopes), scopes))
+}
+
+/// Ends a token because whoever holds it says so. One that is unknown or has ended is fine.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(super) async fn give_up(
+    app: &App,
+    presented: &MachineSecret,
+    origin: &Origin,
+) -> Result<(), Fault> {
+    let hash = stored_access_token(presented, &app.access_token_key);
+    let now = app.now();
+    let found = store::access_tokens::by_hash(&app.db, &hash).await?;
+    let Some(token) = found.filter(|token| token.state(now) == AccessTokenState::Active) else {
+        return Ok(());
+    };
+    let mut tx = app.db.begin().await?;
+    if store::access_tokens::revoke(&mut tx, &token, now).await? {
+        event("revoke_access_token", "", &token)
+            .done(&mut tx, app, origin)
+            .await?;
+    }
+    tx.commit().await
 }
 
 /// The one answer for whatever is no personal access token.

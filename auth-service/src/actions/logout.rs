@@ -51,6 +51,10 @@ async fn by_access_token(app: &App, token: &str, origin: &Origin) -> Result<(), 
     let Ok(claims) = app.verifier.verify(token) else {
         return Ok(());
     };
+    // A token that may do only some things, such as a service's on the person's behalf, does not end the person's session.
+    if claims.scope.is_some() {
+        return Ok(());
+    }
     let (Some(session), Ok(user)) = (claims.session, claims.subject.parse()) else {
         return Ok(());
     };

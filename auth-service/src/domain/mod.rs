@@ -2,6 +2,7 @@
 
 mod access_token;
 pub(crate) mod audit;
+mod delegation;
 mod device_label;
 mod email;
 mod external_id;
@@ -23,6 +24,7 @@ mod words;
 pub(crate) use access_token::{
     AccessToken, AccessTokenState, NewAccessToken, access_token_not_found, stored_access_token,
 };
+pub(crate) use delegation::{DELEGATED_LIFE, Delegation, denied as delegation_denied};
 pub(crate) use device_label::DeviceLabel;
 pub(crate) use email::Email;
 pub(crate) use external_id::ExternalId;

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use millgate_contract::auth::v1 as pb;
 use millgate_contract::auth::v1::auth_service_server::AuthService;
-use millgate_guard::{Claims, bearer_token};
+use millgate_guard::bearer_token;
 use millgate_platform::{Fault, Reason};
 use secrecy::ExposeSecret;
 use tonic::{Request, Response, Status};
 
 use super::{Known, Visitor, sign_in};
-use crate::actions::introspect::{Introspection, introspect};
+use crate::actions::introspect::introspect;
 use crate::actions::logout::{Holding, log_out};
 use crate::actions::{
-    accounts, login, password, refresh, register, service_token, sessions, step_up,
+    accounts, exchange, login, password, refresh, register, revoke_token, service_token, sessions,
+    step_up,
 };
 use crate::app::App;
 use crate::domain::RefreshToken;
-use crate::wire::{self, TOKEN_TYPE};
+use crate::wire::{self, ACCESS_TOKEN_TYPE, TOKEN_TYPE};
 
 /// The handlers over what they share.
 pub(super) struct Auth(pub(super) Arc<App>);
@@ -150,7 +151,47 @@ impl AuthService for Auth {
             return Err(Fault::field("token", "is needed").into());
         }
         let found = introspect(&self.0, &caller, &message.token).await?;
-        Ok(Response::new(introspection(found)))
+        Ok(Response::new(wire::introspection(found)))
+    }
+
+    async fn exchange_token(
+        &self,
+        request: Request<pb::ExchangeTokenRequest>,
+    ) -> Result<Response<pb::ExchangeTokenResponse>, Status> {
+        let Known {
+            caller,
+            message,
+            origin,
+        } = Known::of(request)?;
+        let asked = sign_in::exchange(&message, self.0.mint.audience())?;
+        let subject = &message.subject_token;
+        let (access, scopes) =
+            exchange::exchange(&self.0, &caller, subject, asked.as_ref(), &origin).await?;
+        Ok(Response::new(pb::ExchangeTokenResponse {
+            access_token: access.text.expose_secret().to_owned(),
+            issued_token_type: ACCESS_TOKEN_TYPE.to_owned(),
+            token_type: TOKEN_TYPE.to_owned(),
+            expires_in: access.expires_in,
+            scope: scopes.to_string(),
+        }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<pb::RevokeTokenRequest>,
+    ) -> Result<Response<pb::RevokeTokenResponse>, Status> {
+        let Visitor {
+            message, origin, ..
+        } = Visitor::of(request)?;
+        revoke_token::revoke(
+            &self.0,
+            sign_in::ending(&message, &self.0.refresh_keys)?,
+            &origin,
+        )
+        .await?;
+        Ok(Response::new(pb::RevokeTokenResponse {
+            message: "The token has ended.".to_owned(),
+        }))
     }
 
     async fn who_am_i(
@@ -195,53 +236,5 @@ impl AuthService for Auth {
         let (current, new) = sign_in::password_change(&message)?;
         let issued = password::change(&self.0, &caller, &current, &new, &origin).await?;
         Ok(Response::new(wire::tokens(&issued, "Password changed.")))
-    }
-}
-
-fn introspection(found: Introspection) -> pb::ValidateTokenResponse {
-    let (claims, username) = match found {
-        Introspection::Active(claims, username) => (*claims, username),
-        Introspection::Inactive(reason) => {
-            return pb::ValidateTokenResponse {
-                reason: reason.to_owned(),
-                ..Default::default()
-            };
-        }
-    };
-    let Claims {
-        issuer,
-        audience,
-        subject,
-        issued_at,
-        expires_at,
-        token_id,
-        auth_time,
-        amr,
-        scope,
-        role,
-        session,
-        ..
-    } = claims;
-    pb::ValidateTokenResponse {
-        active: true,
-        reason: String::new(),
-        scope: scope.as_ref().map(ToString::to_string).unwrap_or_default(),
-        client_id: if role.is_none() {
-            subject.clone()
-        } else {
-            String::new()
-        },
-        username,
-        token_type: TOKEN_TYPE.to_owned(),
-        exp: expires_at,
-        iat: issued_at,
-        sub: subject,
-        aud: audience,
-        iss: issuer,
-        jti: token_id,
-        role: role.unwrap_or_default(),
-        sid: session.unwrap_or_default(),
-        auth_time: auth_time.unwrap_or_default(),
-        amr,
     }
 }

@@ -5,11 +5,13 @@ use millgate_guard::Scopes;
 use millgate_platform::{Fault, Fields};
 
 use crate::actions::login::LoginName;
+use crate::actions::revoke_token::Ending;
 use crate::actions::step_up::Given;
 use crate::domain::{
-    ClientId, ClientSecret, DeviceLabel, Email, Names, NewPassword, Password, Username,
+    ClientId, ClientSecret, DeviceLabel, Email, MachineSecret, Names, NewPassword, Password,
+    RefreshKeys, RefreshToken, SecretKind, Username,
 };
-use crate::wire;
+use crate::wire::{self, ACCESS_TOKEN_TYPE};
 
 /// The names and the password of a new account.
 pub(super) fn registration(message: &pb::RegisterRequest) -> Result<(Names, NewPassword), Fault> {
@@ -105,4 +107,45 @@ pub(super) fn password_change(
     );
     let new = fields.parse("new_password", NewPassword::parse(&message.new_password));
     fields.all((current, new))
+}
+
+/// The scopes that an exchange asks for, if the rest of it is as it must be. `audience` is that of every token.
+pub(super) fn exchange(
+    message: &pb::ExchangeTokenRequest,
+    audience: &str,
+) -> Result<Option<Scopes>, Fault> {
+    let mut fields = Fields::new();
+    fields.check(
+        "subject_token",
+        !message.subject_token.is_empty(),
+        "is needed",
+    );
+    let kind = message.subject_token_type.as_str();
+    let known = kind.is_empty() || kind == ACCESS_TOKEN_TYPE;
+    fields.check(
+        "subject_token_type",
+        known,
+        format!("must be {ACCESS_TOKEN_TYPE}"),
+    );
+    let ours = message.audience.is_empty() || message.audience == audience;
+    fields.check("audience", ours, format!("must be {audience}"));
+    let asked = fields.parse("scope", wire::scope(&message.scope));
+    fields.all((asked,)).map(|(asked,)| asked)
+}
+
+/// What a RevokeToken wants ended: the token's form says what it is.
+pub(super) fn ending<'a>(
+    message: &'a pb::RevokeTokenRequest,
+    keys: &RefreshKeys,
+) -> Result<Ending<'a>, Fault> {
+    let token = message.token.as_str();
+    if token.is_empty() {
+        return Err(Fault::field("token", "is needed"));
+    }
+    let personal = MachineSecret::parse(SecretKind::AccessToken, token);
+    Ok(match (personal, RefreshToken::parse(token, keys)) {
+        (Some(token), _) => Ending::PersonalAccessToken(token),
+        (None, Some(token)) => Ending::Refresh(token),
+        (None, None) => Ending::Access(token),
+    })
 }

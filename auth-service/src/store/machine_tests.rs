@@ -4,8 +4,11 @@ use millgate_guard::Scopes;
 use millgate_platform::testing::both_databases;
 use millgate_platform::{Database, Fault, Reason};
 
+use super::standing::Asked;
+use super::tests::nothing_else;
 use super::{
-    MIGRATIONS, access_tokens, service_account_secrets, service_accounts, standing, users,
+    MIGRATIONS, access_tokens, revoked_tokens, service_account_secrets, service_accounts, standing,
+    users,
 };
 use crate::domain::{
     AccessToken, ClientId, Names, NewAccessToken, NewServiceAccount, NewUser, Role, ServiceAccount,
@@ -52,7 +55,11 @@ async fn rotate(db: &Database, secret: &[u8], end: Option<i64>, now: i64) {
 }
 
 async fn stands(db: &Database, client_id: &str, issued: i64) -> bool {
-    standing::service_stands(db, client_id, issued)
+    let asked = Asked {
+        issued,
+        ..nothing_else()
+    };
+    standing::service_stands(db, client_id, &asked)
         .await
         .expect("read")
 }
@@ -270,10 +277,14 @@ async fn a_personal_access_token_stands_until_it_is_revoked_or_over() {
                 .is_none()
         );
         let stands = async |user: &User, now| {
-            let row = standing::person(&db, user.id, "t1", now)
+            let asked = Asked {
+                now,
+                ..nothing_else()
+            };
+            let row = standing::person(&db, user.id, "t1", &asked)
                 .await
                 .expect("read");
-            row.expect("there").access_token_lives
+            row.expect("there").access_token_end == Some(100)
         };
         assert!(stands(&ada, 99).await && !stands(&ada, 100).await);
         assert!(!stands(&bob, 99).await, "another's token");
@@ -333,6 +344,85 @@ async fn tokens_that_have_ended_do_not_count_and_only_the_newest_of_them_are_kep
         users::delete(&mut tx, ada.id).await.expect("deleted");
         tx.commit().await.expect("committed");
         assert!(!there("live").await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_known_until_it_has_expired() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let ada = person(&db, "ada").await;
+        make(&db, "shop", b"one", 1).await.expect("made");
+        for (fresh, expire_time) in [(true, 100), (false, 900)] {
+            let mut tx = db.begin().await.expect("begun");
+            let told = revoked_tokens::revoke(&mut tx, "j", expire_time).await;
+            assert_eq!(told.expect("revoked"), fresh);
+            tx.commit().await.expect("committed");
+        }
+        let revoked = async |jti: &'static str| {
+            let asked = Asked {
+                jti,
+                ..nothing_else()
+            };
+            let row = standing::person(&db, ada.id, "s", &asked)
+                .await
+                .expect("read");
+            let stands = standing::service_stands(&db, "shop", &asked)
+                .await
+                .expect("read");
+            let revoked = row.expect("there").is_revoked;
+            assert_eq!(revoked, !stands);
+            revoked
+        };
+        assert!(revoked("j").await && !revoked("J").await && !revoked("").await);
+        assert_eq!(revoked_tokens::purge(&db, 100).await.expect("purged"), 0);
+        assert!(revoked("j").await);
+        assert_eq!(revoked_tokens::purge(&db, 101).await.expect("purged"), 1);
+        assert!(!revoked("j").await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn those_who_act_stand_while_their_accounts_are_in_use() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let ada = person(&db, "ada").await;
+        for client in ["one", "two", "three"] {
+            make(&db, client, client.as_bytes(), 1).await.expect("made");
+        }
+        let standing = async |actors: &[&str], issued: i64| {
+            let actors: Vec<String> = actors.iter().map(|&actor| actor.to_owned()).collect();
+            let asked = Asked {
+                actors: &actors,
+                issued,
+                ..nothing_else()
+            };
+            let row = standing::person(&db, ada.id, "s", &asked)
+                .await
+                .expect("read");
+            row.expect("there").standing_actors
+        };
+        assert_eq!(standing(&[], 0).await, 0);
+        assert_eq!(standing(&["one"], 0).await, 1);
+        assert_eq!(standing(&["three", "two", "one"], 0).await, 3);
+        assert_eq!(standing(&["one", "two", "one"], 0).await, 2, "each once");
+        assert_eq!(standing(&["one", "nobody"], 0).await, 1);
+        let mut tx = db.begin().await.expect("begun");
+        service_accounts::disable(&mut tx, "two", 5)
+            .await
+            .expect("disabled");
+        service_accounts::delete(&mut tx, "three", 5)
+            .await
+            .expect("deleted");
+        tx.commit().await.expect("committed");
+        assert_eq!(standing(&["three", "two", "one"], 9).await, 1);
+        let mut tx = db.begin().await.expect("begun");
+        service_accounts::enable(&mut tx, "two", 6)
+            .await
+            .expect("enabled");
+        tx.commit().await.expect("committed");
+        assert_eq!(standing(&["two", "one"], 5).await, 1, "issued before");
+        assert_eq!(standing(&["two", "one"], 6).await, 2);
     })
     .await;
 }

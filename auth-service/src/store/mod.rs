@@ -5,6 +5,7 @@ pub(crate) mod access_tokens;
 pub(crate) mod audit;
 pub(crate) mod imports;
 pub(crate) mod refresh_tokens;
+pub(crate) mod revoked_tokens;
 pub(crate) mod secrets_check;
 pub(crate) mod service_account_secrets;
 pub(crate) mod service_accounts;

@@ -44,6 +44,16 @@ async fn user(db: &Database, name: &str) -> User {
         .expect("inserted")
 }
 
+/// What is asked about a token that nobody has revoked and nobody acts with.
+pub(super) fn nothing_else() -> standing::Asked<'static> {
+    standing::Asked {
+        jti: "j",
+        issued: 0,
+        actors: &[],
+        now: 0,
+    }
+}
+
 /// A refresh token of a session.
 fn token(session: &str, number: i64) -> RefreshToken {
     let place = Place {
@@ -372,7 +382,7 @@ async fn the_sessions_and_tokens_of_a_deleted_account_go_with_it() {
         let ada = user(&db, "ada").await;
         let token = session(&db, ada.id, "s1", 10).await;
         assert!(
-            standing::person(&db, ada.id, "s1", 0)
+            standing::person(&db, ada.id, "s1", &nothing_else())
                 .await
                 .expect("read")
                 .is_some()
@@ -382,7 +392,7 @@ async fn the_sessions_and_tokens_of_a_deleted_account_go_with_it() {
         tx.commit().await.expect("committed");
         assert!(held(&db, &token).await.is_none());
         assert!(
-            standing::person(&db, ada.id, "s1", 0)
+            standing::person(&db, ada.id, "s1", &nothing_else())
                 .await
                 .expect("read")
                 .is_none()

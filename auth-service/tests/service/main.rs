@@ -11,6 +11,7 @@ mod tests {
     mod audit;
     mod binary;
     mod crash;
+    mod exchange;
     mod guard;
     mod idempotency;
     mod import;
@@ -22,6 +23,7 @@ mod tests {
     mod refresh;
     mod refresh_race;
     mod register;
+    mod revoke;
     mod service_accounts;
     mod sessions;
     mod standing;

@@ -158,3 +158,76 @@ async fn a_service_asks_about_any_token_if_it_has_the_scope() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_person_does_not_learn_whether_anothers_token_has_expired() {
+    on_both(async |house| {
+        let (_, ada) = house.person("ada", pb::Role::User).await;
+        let (_, bob) = house.person("bob", pb::Role::Customer).await;
+        house.clock.advance(Duration::from_secs(901));
+        let mine = house.login("ada").await.access_token;
+        assert_eq!(
+            validate(&house, &mine, &bob.access_token).await,
+            inactive("TOKEN_INVALID")
+        );
+        assert_eq!(
+            validate(&house, &mine, &ada.access_token).await,
+            inactive("TOKEN_EXPIRED"),
+            "their own"
+        );
+        let factory = house.issuer.service(FACTORY, "users.read").expired();
+        assert_eq!(
+            validate(&house, &mine, &factory.token()).await,
+            inactive("TOKEN_INVALID")
+        );
+        assert_eq!(
+            validate(&house, &house.admin().await, &bob.access_token).await,
+            inactive("TOKEN_EXPIRED")
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_says_what_stands_behind_it_and_who_acts() {
+    on_both(async |house| {
+        let admin = house.admin().await;
+        let now = millgate_platform::Clock::now_seconds(house.clock.as_ref());
+        let mut found = Vec::new();
+        let login = validate(&house, &admin, &admin).await;
+        assert_eq!(login.session_kind(), pb::SessionKind::Login);
+        assert!((login.session_exp - now - 30 * 86_400).abs() <= 1);
+        found.push(login);
+        let made = super::access_tokens::token(&house, &admin, &["profile"]).await;
+        let cut = super::access_tokens::exchange(&house, &made.token, "").await;
+        let cut = validate(&house, &admin, &cut.expect("exchanged").access_token).await;
+        assert_eq!(cut.session_kind(), pb::SessionKind::AccessToken);
+        assert_eq!(
+            (cut.session_exp, cut.sid.as_str(), cut.amr.as_slice()),
+            (
+                made.expire_time.expect("an end").seconds,
+                made.session_id.as_str(),
+                &["pat".to_owned()][..]
+            )
+        );
+        assert_eq!((cut.scope.as_str(), cut.auth_time), ("profile", 0));
+        found.push(cut);
+        let shop = super::exchange::service(&house, "shop", &["profile"]).await;
+        let service = validate(&house, &admin, &shop).await;
+        assert_eq!(
+            (service.session_kind(), service.session_exp),
+            (pb::SessionKind::Unspecified, 0)
+        );
+        found.push(service);
+        assert!(found.iter().all(|one| one.act.is_empty()));
+        let request = pb::ExchangeTokenRequest {
+            subject_token: admin.clone(),
+            ..Default::default()
+        };
+        let acting = super::exchange::exchange(&house, &shop, request).await;
+        let acting = validate(&house, &admin, &acting.expect("exchanged").access_token).await;
+        assert_eq!(acting.act, ["shop"]);
+        assert_eq!((acting.sub.as_str(), acting.role.as_str()), ("1", "admin"));
+    })
+    .await;
+}
