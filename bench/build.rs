@@ -1,5 +1,6 @@
-//! The factory's migrations are embedded: a new file must lead to a new build.
+//! The migrations of both services are embedded: a new file must lead to a new build.
 
 fn main() {
+    println!("cargo:rerun-if-changed=../auth-service/migrations");
     println!("cargo:rerun-if-changed=../factory-service/migrations");
 }

@@ -24,8 +24,17 @@ pub(crate) struct Args {
     concurrency: u16,
 
     /// Which measurements: all of them by default.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "a,b,c,d")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "a,b,c,d,e,f,g,h"
+    )]
     only: Vec<Which>,
+
+    /// How many logins of each kind (h) compares.
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub(crate) arm: u32,
 
     /// Log as the services do, on standard error, e.g. `info`: a line for every call. Off by default.
     #[arg(long, value_name = "FILTER")]
@@ -43,6 +52,14 @@ pub(crate) enum Which {
     C,
     /// PlaceOrder against its statements.
     D,
+    /// Logins against raw argon2id.
+    E,
+    /// WhoAmI while ten times more logins are offered than can be served.
+    F,
+    /// Refresh and IssueServiceToken against their statements.
+    G,
+    /// Whether the time of a refused login tells why it was refused.
+    H,
 }
 
 impl Args {
@@ -86,7 +103,7 @@ mod tests {
             ["--seconds", "0"],
             ["--rounds", "0"],
             ["--concurrency", "0"],
-            ["--only", "e"],
+            ["--only", "z"],
         ] {
             assert!(Args::try_parse_from([&["bench"], &flags[..]].concat()).is_err());
         }

@@ -148,7 +148,7 @@ impl Slice {
     }
 
     /// Notes `count` calls with one outcome. A batch with an error in it counts as failed as a whole.
-    fn note(&mut self, outcome: Outcome, count: u32, latency: Duration) {
+    pub(crate) fn note(&mut self, outcome: Outcome, count: u32, latency: Duration) {
         match outcome {
             Ok(()) => {
                 self.ok += u64::from(count);
@@ -161,7 +161,8 @@ impl Slice {
         }
     }
 
-    fn add(&mut self, other: Self) {
+    /// Adds what another worker did meanwhile.
+    pub(crate) fn add(&mut self, other: Self) {
         self.ok += other.ok;
         self.failed += other.failed;
         self.latencies.extend(other.latencies);

@@ -6,6 +6,7 @@
 )]
 
 mod args;
+mod auth;
 mod client;
 mod cpu;
 mod double;
@@ -68,7 +69,9 @@ async fn bench(args: &Args) -> Result<Option<Report>, Problem> {
         })
     };
     let _logging = args.log.as_ref().map(log).transpose()?;
-    let needs_databases = args.wants(Which::C) || args.wants(Which::D);
+    let needs_databases = [Which::C, Which::D, Which::E, Which::F, Which::G, Which::H]
+        .into_iter()
+        .any(|which| args.wants(which));
     let stage = match needs_databases {
         true => Some(Stage::set().await?),
         false => None,
@@ -110,18 +113,37 @@ async fn measure(args: &Args, stage: Option<&Stage>) -> Result<Report, Problem> 
         return Ok(report);
     };
     if !stage.has_postgres() {
-        report.skip("(c) and (d) on PostgreSQL: no server answers; set MILLGATE_TEST_POSTGRES");
+        report.skip("(c) to (h) on PostgreSQL: no server answers; set MILLGATE_TEST_POSTGRES");
     }
-    let factories = stage.factories(&keys).await?;
+    if args.wants(Which::C) || args.wants(Which::D) {
+        with_factories(args, stage, &keys, &mut report).await?;
+    }
+    if [Which::E, Which::F, Which::G, Which::H]
+        .into_iter()
+        .any(|which| args.wants(which))
+    {
+        auth::measure(args, stage, &keys, &mut report).await?;
+    }
+    Ok(report)
+}
+
+async fn with_factories(
+    args: &Args,
+    stage: &Stage,
+    keys: &Keys,
+    report: &mut Report,
+) -> Result<(), Problem> {
+    let plan = args.plan();
+    let factories = stage.factories(keys).await?;
     if args.wants(Which::C) {
         for factory in &factories {
-            report.add(reading::measure(factory, &keys, &plan).await?);
+            report.add(reading::measure(factory, keys, &plan).await?);
         }
     }
     if args.wants(Which::D) {
         for factory in &factories {
-            report.add(ordering::measure(factory, &keys, &plan).await?);
+            report.add(ordering::measure(factory, keys, &plan).await?);
         }
     }
-    Ok(report)
+    Ok(())
 }

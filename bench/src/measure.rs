@@ -17,7 +17,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// A turn before the first round, not counted: it fills pools and caches.
-    fn warm_up(&self) -> Duration {
+    pub(crate) fn warm_up(&self) -> Duration {
         self.turn / 2
     }
 }
@@ -66,7 +66,8 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    fn new(name: String) -> Self {
+    /// Nothing yet.
+    pub(crate) fn new(name: String) -> Self {
         Self {
             name,
             ok: 0,
@@ -77,14 +78,16 @@ impl Measured {
         }
     }
 
-    fn take_failures(&mut self, slice: &mut Slice) {
+    /// Notes the errors of a turn that does not count.
+    pub(crate) fn take_failures(&mut self, slice: &mut Slice) {
         self.failed += slice.failed;
         if self.first_failure.is_none() {
             self.first_failure = slice.first_failure.take();
         }
     }
 
-    fn take_round(&mut self, mut slice: Slice) {
+    /// Notes a turn.
+    pub(crate) fn take_round(&mut self, mut slice: Slice) {
         self.take_failures(&mut slice);
         self.ok += slice.ok;
         self.cpu = self.cpu.zip(slice.cpu).map(|(sum, more)| sum + more);
@@ -137,7 +140,18 @@ impl Ratio {
     /// The rate of `over` by the rate of `under`, round by round.
     pub(crate) fn of_rates(over: &Measured, under: &Measured) -> Self {
         let pairs = over.rounds.iter().zip(&under.rounds);
-        let ratios: Vec<f64> = pairs.map(|(over, under)| over.rate / under.rate).collect();
+        Self::of(pairs.map(|(over, under)| over.rate / under.rate).collect())
+    }
+
+    /// The p99 of `over` by that of `under`, round by round.
+    pub(crate) fn of_p99s(over: &Measured, under: &Measured) -> Self {
+        let pairs = over.rounds.iter().zip(&under.rounds);
+        let ratio =
+            |(over, under): (&Round, &Round)| over.p99.as_secs_f64() / under.p99.as_secs_f64();
+        Self::of(pairs.map(ratio).collect())
+    }
+
+    fn of(ratios: Vec<f64>) -> Self {
         Self {
             median: median(ratios.iter().copied()),
             lowest: ratios.iter().copied().fold(f64::INFINITY, f64::min),

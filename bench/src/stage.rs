@@ -1,27 +1,31 @@
-//! Where the factories of a run live: a folder and a PostgreSQL database, both gone afterwards.
+//! Where the services of a run live: a folder and PostgreSQL databases, all gone afterwards.
 
 use millgate_platform::testing::PostgresDatabase;
 use sqlx::Connection as _;
 use tempfile::TempDir;
 
 use crate::Problem;
+use crate::auth::Auth;
 use crate::factory::Factory;
 use crate::keys::Keys;
 
-/// The folder and the database.
+/// The folder and the databases.
 pub(crate) struct Stage {
     folder: TempDir,
     postgres: Option<PostgresDatabase>,
+    /// For the auth service.
+    auth: Option<PostgresDatabase>,
 }
 
 impl Stage {
-    /// Makes both; without a PostgreSQL server there is only the folder.
+    /// Makes them; without a PostgreSQL server there is only the folder.
     pub(crate) async fn set() -> Result<Self, Problem> {
         Ok(Self {
             folder: tempfile::Builder::new()
                 .prefix("millgate-bench-")
                 .tempdir()?,
             postgres: PostgresDatabase::create().await,
+            auth: PostgresDatabase::create().await,
         })
     }
 
@@ -41,6 +45,17 @@ impl Stage {
         Ok(factories)
     }
 
+    /// An auth service on each database.
+    pub(crate) async fn auths(&self, keys: &Keys) -> Result<Vec<Auth>, Problem> {
+        let folder = self.folder.path();
+        let sqlite = format!("sqlite:{}", folder.join("auth.db").display());
+        let mut auths = vec![Auth::start("SQLite", &sqlite, folder, keys).await?];
+        if let Some(postgres) = &self.auth {
+            auths.push(Auth::start("PostgreSQL", postgres.url(), folder, keys).await?);
+        }
+        Ok(auths)
+    }
+
     /// The server's version and whether it waits for the disk, which decides what PlaceOrder costs there.
     pub(crate) async fn server(&self) -> Result<Option<String>, Problem> {
         let Some(postgres) = &self.postgres else {
@@ -57,9 +72,9 @@ impl Stage {
         Ok(Some(said))
     }
 
-    /// Removes both, whoever still uses them.
+    /// Removes all, whoever still uses them.
     pub(crate) async fn strike(self) -> Result<(), Problem> {
-        if let Some(postgres) = self.postgres {
+        for postgres in [self.postgres, self.auth].into_iter().flatten() {
             postgres.remove().await;
         }
         self.folder.close()?;

@@ -54,6 +54,7 @@ pub(crate) struct Report {
     measured: Vec<Measured>,
     compared: Vec<Compared>,
     skipped: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl Report {
@@ -61,6 +62,11 @@ impl Report {
     pub(crate) fn add(&mut self, (measured, compared): (Vec<Measured>, Vec<Compared>)) {
         self.measured.extend(measured);
         self.compared.extend(compared);
+    }
+
+    /// Adds what fits into no table.
+    pub(crate) fn note(&mut self, line: impl Into<String>) {
+        self.notes.push(line.into());
     }
 
     /// Notes what was left out, and why.
@@ -126,6 +132,12 @@ impl fmt::Display for Report {
                     None => "-",
                 }
             )?;
+        }
+        if !self.notes.is_empty() {
+            writeln!(f)?;
+        }
+        for note in &self.notes {
+            writeln!(f, "{note}")?;
         }
         for skipped in &self.skipped {
             writeln!(f, "\n!!!! SKIPPED: {skipped} !!!!")?;

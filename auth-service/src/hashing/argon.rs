@@ -1,13 +1,14 @@
 //! argon2id (RFC 9106), in PHC strings.
 
 use argon2::password_hash::phc::{Output, PasswordHash};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use millgate_platform::Fault;
 use subtle::ConstantTimeEq;
 
 use super::legacy::is_modest_argon2;
+use super::workers::Memory;
 
 /// The least that OWASP's Password Storage Cheat Sheet recommends: memory in KiB and passes. More of one allows less
 /// of the other.
@@ -85,13 +86,21 @@ impl Cost {
 ///
 /// # Errors
 /// INTERNAL when the memory cannot be had.
-pub(super) fn hash(password: &[u8], salt: &[u8; 16], cost: Cost) -> Result<String, Fault> {
+pub(super) fn hash(
+    password: &[u8],
+    salt: &[u8; 16],
+    cost: Cost,
+    memory: &mut Memory,
+) -> Result<String, Fault> {
     let failed =
         |error: argon2::Error| Fault::internal("argon2 failed").with_source(error.to_string());
     let params = Params::new(cost.memory, cost.passes, cost.lanes, Some(32)).map_err(failed)?;
     let mut output = [0; 32];
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(password, salt, &mut output)
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    memory
+        .with_usual(&params, |blocks| {
+            argon.hash_password_into_with_memory(password, salt, &mut output, blocks)
+        })
         .map_err(failed)?;
     let Cost {
         memory,
@@ -130,11 +139,18 @@ impl Stored {
         .filter(|_| modest)
     }
 
-    /// Whether this is the hash of `password`.
-    pub(super) fn matches(&self, password: &[u8]) -> bool {
+    /// Whether this is the hash of `password`; `usual` is what most cost.
+    pub(super) fn matches(&self, password: &[u8], usual: Cost, memory: &mut Memory) -> bool {
         let mut output = vec![0; self.output.len()];
-        let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone())
-            .hash_password_into(password, &self.salt, &mut output);
+        let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params.clone());
+        let compute = |blocks: &mut [Block]| {
+            argon.hash_password_into_with_memory(password, &self.salt, &mut output, blocks)
+        };
+        let done = if self.costs(usual) {
+            memory.with_usual(&self.params, compute)
+        } else {
+            memory.with(&self.params, compute)
+        };
         done.is_ok() && bool::from(output.as_slice().ct_eq(self.output.as_bytes()))
     }
 
@@ -159,14 +175,16 @@ mod tests {
 
     #[test]
     fn a_hash_is_checked_by_its_own_parameters() {
-        let stored = hash(b"correct horse", &[7; 16], Cost::default()).expect("hashed");
+        let mut memory = Memory::default();
+        let stored =
+            hash(b"correct horse", &[7; 16], Cost::default(), &mut memory).expect("hashed");
         assert!(
             stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{stored}"
         );
         let parsed = Stored::parse(&stored).expect("parsed");
-        assert!(parsed.matches(b"correct horse"));
-        assert!(!parsed.matches(b"correct horsf"));
+        assert!(parsed.matches(b"correct horse", Cost::default(), &mut memory));
+        assert!(!parsed.matches(b"correct horsf", Cost::default(), &mut memory));
         assert!(parsed.costs(Cost::default()));
         assert!(!parsed.costs(Cost::new(12_288, 3, 1).expect("a cost")));
     }
@@ -175,7 +193,8 @@ mod tests {
     fn the_known_answer_of_the_reference_implementation() {
         // argon2 (C) 20190702: echo -n password | argon2 somesalt -id -t 2 -k 65536 -p 1
         let stored = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
-        assert!(Stored::parse(stored).expect("parsed").matches(b"password"));
+        let stored = Stored::parse(stored).expect("parsed");
+        assert!(stored.matches(b"password", Cost::default(), &mut Memory::default()));
     }
 
     #[test]

@@ -3,12 +3,14 @@
 mod argon;
 mod legacy;
 mod pool;
+mod workers;
 
 pub(crate) use argon::Cost;
 pub(crate) use legacy::{Format, HashFault};
 pub(crate) use pool::HashingPool;
 
 use crate::domain::Password;
+use workers::Memory;
 
 /// What comparing a password with a stored hash gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +27,9 @@ pub(crate) struct Verification {
 /// and is not obeyed; a hash of ours is computed instead, so that its account does not stand out by a fast answer.
 /// An older format takes the time that its hash says, until the next login: who can time logins well sees that the
 /// account has not been used since it moved here.
-fn verify(password: &Password, stored: &str, cost: Cost) -> Verification {
+fn verify(password: &Password, stored: &str, cost: Cost, memory: &mut Memory) -> Verification {
     if let Some(hash) = argon::Stored::parse(stored) {
-        if hash.matches(password.normal()) {
+        if hash.matches(password.normal(), cost, memory) {
             return Verification {
                 matches: true,
                 outdated: !hash.costs(cost),
@@ -36,7 +38,8 @@ fn verify(password: &Password, stored: &str, cost: Cost) -> Verification {
         // An argon2id hash that was made elsewhere is of what was typed there. Most people type NFC, and then it is
         // the same.
         return Verification {
-            matches: password.typed() != password.normal() && hash.matches(password.typed()),
+            matches: password.typed() != password.normal()
+                && hash.matches(password.typed(), cost, memory),
             outdated: true,
         };
     }
@@ -47,7 +50,7 @@ fn verify(password: &Password, stored: &str, cost: Cost) -> Verification {
         };
     }
     tracing::error!("a stored password hash has an unknown format or asks for too much work");
-    let _same_time = argon::hash(password.normal(), &[0; 16], cost);
+    let _same_time = argon::hash(password.normal(), &[0; 16], cost, memory);
     Verification {
         matches: false,
         outdated: true,
@@ -93,13 +96,23 @@ mod tests {
     fn the_hashes_of_the_real_libraries_let_their_password_in_and_ask_to_be_replaced() {
         for (format, text, stored) in real() {
             assert_eq!(imported(stored).expect(stored).name(), format, "{stored}");
-            let good = verify(&password(text), stored, Cost::default());
+            let good = verify(
+                &password(text),
+                stored,
+                Cost::default(),
+                &mut Memory::default(),
+            );
             let expected = Verification {
                 matches: true,
                 outdated: true,
             };
             assert_eq!(good, expected, "{text} {stored}");
-            let wrong = verify(&password("correct horse batterz"), stored, Cost::default());
+            let wrong = verify(
+                &password("correct horse batterz"),
+                stored,
+                Cost::default(),
+                &mut Memory::default(),
+            );
             assert!(!wrong.matches, "{stored}");
         }
     }
@@ -113,7 +126,15 @@ mod tests {
             .expect("one");
         let wrapped = format!("bcrypt${bcrypt}");
         assert_eq!(imported(&wrapped), Ok(Format::DjangoBcrypt));
-        assert!(verify(&password(text), &wrapped, Cost::default()).matches);
+        assert!(
+            verify(
+                &password(text),
+                &wrapped,
+                Cost::default(),
+                &mut Memory::default()
+            )
+            .matches
+        );
     }
 
     #[test]
@@ -121,7 +142,15 @@ mod tests {
         let (_, text, stored) = real()
             .find(|(format, text, _)| *format == "bcrypt" && text.len() > 72)
             .expect("one");
-        let check = |text: &str| verify(&password(text), stored, Cost::default()).matches;
+        let check = |text: &str| {
+            verify(
+                &password(text),
+                stored,
+                Cost::default(),
+                &mut Memory::default(),
+            )
+            .matches
+        };
         assert!(check(text) && check(&text[..72]) && check(&format!("{}?", &text[..72])));
         assert!(!check(&text[..71]));
     }
@@ -137,7 +166,12 @@ mod tests {
             "$2b$12$abc",
         ] {
             assert_eq!(imported(stored), Err(HashFault::Unknown), "{stored}");
-            let result = verify(&password("plain"), stored, Cost::default());
+            let result = verify(
+                &password("plain"),
+                stored,
+                Cost::default(),
+                &mut Memory::default(),
+            );
             let expected = Verification {
                 matches: false,
                 outdated: true,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use millgate_platform::{Fault, Reason, SharedEntropy};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::workers::{Memory, Workers};
 use super::{Cost, Verification, argon, verify};
 use crate::domain::Password;
 
@@ -18,7 +19,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct HashingPool {
     cost: Cost,
     entropy: SharedEntropy,
-    /// Hashes being computed.
+    /// Compute them.
+    workers: Arc<Workers>,
+    /// Hashes being computed: as many as there are workers.
     running: Arc<Semaphore>,
     /// Hashes being computed or waited for.
     admitted: Arc<Semaphore>,
@@ -33,7 +36,7 @@ impl HashingPool {
     /// A pool that computes `width` hashes at once, while at most `queue` more wait.
     ///
     /// # Errors
-    /// INTERNAL when not even one hash can be computed.
+    /// INTERNAL when not even one hash can be computed, or the system gives no more threads.
     pub(crate) fn new(
         cost: Cost,
         width: usize,
@@ -42,9 +45,10 @@ impl HashingPool {
     ) -> Result<Self, Fault> {
         let mut unknown = [0; 32];
         entropy.fill(&mut unknown);
-        let decoy = argon::hash(&unknown, &salt(&entropy), cost)?.into();
+        let decoy = argon::hash(&unknown, &salt(&entropy), cost, &mut Memory::default())?.into();
         Ok(Self {
             cost,
+            workers: Arc::new(Workers::start(width)?),
             running: Arc::new(Semaphore::new(width)),
             admitted: Arc::new(Semaphore::new(width.saturating_add(queue))),
             entropy,
@@ -69,8 +73,10 @@ impl HashingPool {
     pub(crate) async fn hash(&self, password: &Password) -> Result<String, Fault> {
         let (password, salt, cost) = (password.clone(), salt(&self.entropy), self.cost);
         let place = self.place()?;
-        self.run(place, move || argon::hash(password.normal(), &salt, cost))
-            .await?
+        self.run(place, move |memory| {
+            argon::hash(password.normal(), &salt, cost, memory)
+        })
+        .await?
     }
 
     /// Compares a password with a stored hash; without one, does the same work for a "no".
@@ -87,7 +93,9 @@ impl HashingPool {
         let stored: Arc<str> = stored.map_or_else(|| self.decoy.clone(), Arc::from);
         let (password, cost) = (password.clone(), self.cost);
         let done = self
-            .run(place, move || verify(&password, &stored, cost))
+            .run(place, move |memory| {
+                verify(&password, &stored, cost, memory)
+            })
             .await?;
         Ok(Verification {
             matches: done.matches & known,
@@ -95,12 +103,12 @@ impl HashingPool {
         })
     }
 
-    /// Runs `work` on a blocking thread when it is its turn. A caller that goes away while it waits leaves the queue;
+    /// Runs `work` on a worker when it is its turn. A caller that goes away while it waits leaves the queue;
     /// work that has begun keeps its place until it is done, whoever still waits for it.
     async fn run<T: Send + 'static>(
         &self,
         Place(admitted): Place,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Fault> {
         let running = self
             .running
@@ -109,13 +117,12 @@ impl HashingPool {
             .await
             .map_err(|_closed| overloaded())?;
         let places: [OwnedSemaphorePermit; 2] = [admitted, running];
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
+        let work = move |memory: &mut Memory| {
+            let done = work(memory);
             drop(places);
             done
-        });
-        done.await
-            .map_err(|error| Fault::internal("a hash was not computed").with_source(error))
+        };
+        self.workers.run(work).await
     }
 }
 
