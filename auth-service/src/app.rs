@@ -6,6 +6,7 @@ use millgate_guard::Verifier;
 use millgate_platform::{Database, Idempotency, PageKey, SharedClock, SharedEntropy};
 use ring::hmac;
 
+use crate::actions::password_reset::Desk;
 use crate::audit::Audit;
 use crate::config::Registration;
 use crate::domain::{KnownScopes, Micros, RefreshKeys, SessionLimits};
@@ -26,6 +27,8 @@ pub(crate) struct App {
     pub(crate) mint: Mint,
     /// Verifies the tokens that come in a body, and at Logout.
     pub(crate) verifier: Arc<Verifier>,
+    /// Where requests for a password reset go.
+    pub(crate) resets: Desk,
     /// Whether people may make their own accounts.
     pub(crate) registration: Registration,
     /// How long sessions live.

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 
 use crate::domain::{ClientId, SessionLimits, Username};
 use crate::hashing::Cost;
+use crate::mail::MailArgs;
 
 secret_arg! {
     /// The database: `sqlite:PATH` or `postgres://user:password@host/name` [default: sqlite:auth.db].
@@ -146,6 +147,10 @@ pub struct Config {
     /// Whether server reflection is served (it needs no token).
     #[arg(long, env = "AUTH_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub reflection: bool,
+
+    /// How mail is sent.
+    #[command(flatten)]
+    pub mail: MailArgs,
 
     /// The signing keys.
     #[command(flatten)]

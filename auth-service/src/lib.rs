@@ -10,6 +10,7 @@ mod config;
 mod domain;
 mod hashing;
 pub mod import;
+mod mail;
 mod origin;
 mod provision;
 mod recovery;
@@ -24,6 +25,7 @@ mod wire;
 
 pub use audit::verify::{Finding, FindingKind, Progress, Verification};
 pub use config::{AdminPassword, Config, DatabaseUrl, FactorySecret, Registration};
+pub use mail::{MailArgs, SmtpUrl};
 pub use millgate_platform::Ambient;
 pub use recovery::Recovery;
 pub use start::{Prepared, prepare};

@@ -29,6 +29,9 @@ pub(crate) async fn first_admin(
     })?;
     let password =
         NewPassword::parse(password.expose_secret()).map_err(|fault| refused(fault.description))?;
+    password
+        .avoid([checked.admin.as_str()])
+        .map_err(|fault| refused(fault.description))?;
     let hash = app.hashing.hash(password.password()).await?;
     let mut tx = app.db.begin().await?;
     let made = store::users::insert_first_admin(&mut tx, &checked.admin, &hash, app.now()).await?;

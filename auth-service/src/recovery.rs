@@ -8,6 +8,7 @@ use millgate_guard::{KeyRing, SharedRing};
 use millgate_platform::{Ambient, Fault, Reason, StartError};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::actions::password_reset::Desk;
 use crate::app::App;
 use crate::audit::Event;
 use crate::audit::sealer;
@@ -41,7 +42,8 @@ impl Recovery {
         let json = KeyRing::generate(ambient.entropy.as_ref(), ambient.clock.as_ref());
         let ring = KeyRing::from_jwks(json.expose_secret())
             .map_err(|error| StartError::new("key ring", error.to_string()))?;
-        let app = start::app(&config, &checked, &SharedRing::new(ring), &ambient).await?;
+        let ring = SharedRing::new(ring);
+        let app = start::app(&config, &checked, &ring, &ambient, Desk::default()).await?;
         Ok(Self {
             app: Arc::new(app),
             alone,
@@ -69,6 +71,7 @@ impl Recovery {
         let password = fields.parse("password", NewPassword::parse(password.expose_secret()));
         let (username, email, role, password) = fields.all((username, email, role, password))?;
         let names = Names::new(username, email).map_err(|wrong| Fault::field("name", wrong))?;
+        avoids(&password, names.texts())?;
         let new = NewUser {
             names,
             password_hash: self.app.hashing.hash(password.password()).await?,
@@ -102,6 +105,8 @@ impl Recovery {
         let user = store::users::lock(&mut tx, id)
             .await?
             .ok_or_else(|| unknown(name))?;
+        let names = [user.username.as_deref(), user.email.as_deref()];
+        avoids(&password, names.into_iter().flatten())?;
         let user = store::users::set_password(&mut tx, id, user.generation, &hash)
             .await?
             .ok_or_else(|| {
@@ -172,4 +177,14 @@ impl std::fmt::Debug for Recovery {
 
 fn unknown(name: &str) -> Fault {
     Fault::new(Reason::UserNotFound, format!("there is no account {name}"))
+}
+
+/// PASSWORD_BLOCKLISTED for a password that is made of the account's names.
+fn avoids<'a>(
+    password: &NewPassword,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Fault> {
+    let mut fields = millgate_platform::Fields::new();
+    fields.parse("password", password.avoid(names));
+    fields.finish()
 }

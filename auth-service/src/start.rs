@@ -13,6 +13,7 @@ use ring::hmac;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::actions::password_reset::Desk;
 use crate::app::App;
 use crate::audit::{self, Audit};
 use crate::config::{Checked, Config};
@@ -54,16 +55,23 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     if let Some(watch) = watch {
         background.spawn(watch);
     }
-    let app = Arc::new(app(&config, &checked, &ring, &ambient).await?);
+    let (resets, inbox) = Desk::open(config.mail.mailer()?);
+    let app = Arc::new(app(&config, &checked, &ring, &ambient, resets).await?);
     let mut server = server(&config, &app, ambient.entropy)?;
     server.metrics = config.metrics.start(&mut background).await?;
     if let Some(metrics) = &server.metrics {
         app.audit.register(metrics);
+        if let Some(inbox) = &inbox {
+            inbox.register(metrics);
+        }
     }
     provision::factory_account(&app, &checked, factory_secret).await?;
     // Last: a start that fails after it would leave an administrator whose password nobody was told.
     let admin_created = provision::first_admin(&app, &checked, admin_password).await?;
     background.spawn(sweep::run(app.clone()));
+    if let Some(inbox) = inbox {
+        inbox.spawn(&app, &mut background);
+    }
     background.spawn(audit::sealer::run(app.clone()));
     Ok(Prepared {
         server,
@@ -118,6 +126,7 @@ pub(crate) async fn app(
     checked: &Checked,
     ring: &SharedRing,
     ambient: &Ambient,
+    resets: Desk,
 ) -> Result<App, StartError> {
     let Ambient { clock, entropy } = ambient.clone();
     let url = config
@@ -174,6 +183,7 @@ pub(crate) async fn app(
         throttle_key: hmac_key("throttles"),
         throttles: config.throttles,
         registration: config.registration,
+        resets,
         known_scopes: KnownScopes::of(&rules()?),
         sessions: checked.sessions,
         hashing,

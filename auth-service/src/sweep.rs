@@ -52,5 +52,6 @@ async fn sweep(app: &App) -> Result<(), Fault> {
     app.idempotency.purge(&app.db).await?;
     let before = app.now().saturating_sub(micros(RESUMABLE));
     store::imports::purge(&app.db, before).await?;
+    store::password_resets::purge(&app.db, app.now()).await?;
     Ok(())
 }

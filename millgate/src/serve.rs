@@ -284,6 +284,9 @@ fn plan(
     }
     let scheme = if tls { "https" } else { "http" };
 
+    // Accounts in a folder are somebody's who tries it out; whoever can read this log can read the folder.
+    let embedded = args.auth_database_url.resolve()?.is_none();
+    auth.mail.log_reset_links = auth.mail.log_reset_links.or(embedded.then_some(true));
     auth.admin_password.value = configured.or_else(|| generated_password.clone());
     auth.admin_password.file = None;
     auth.factory_client_secret.value = Some(client_secret.clone());

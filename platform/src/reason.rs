@@ -72,6 +72,8 @@ reasons! {
         RefreshInvalid = "REFRESH_INVALID",
         /// A refresh token was used twice; its whole family is ended.
         RefreshReused = "REFRESH_REUSED",
+        /// The token of a password reset is wrong, used, expired or replaced: one answer for all.
+        ResetTokenInvalid = "RESET_TOKEN_INVALID",
         /// The session of the token has ended.
         SessionEnded = "SESSION_ENDED",
         /// The second-factor challenge is unknown, used up or expired.
@@ -140,7 +142,7 @@ reasons! {
         PasswordTooShort = "PASSWORD_TOO_SHORT",
         /// More characters than a password may have.
         PasswordTooLong = "PASSWORD_TOO_LONG",
-        /// A password that everybody guesses first.
+        /// A password that is guessed first: a common one, or one made of the account's own names.
         PasswordBlocklisted = "PASSWORD_BLOCKLISTED",
         /// A password's hash of another system is of no known format, or not whole.
         PasswordHashUnknown = "PASSWORD_HASH_UNKNOWN",
@@ -170,6 +172,8 @@ reasons! {
         StateConflict = "STATE_CONFLICT",
         /// Something else still refers to the object.
         Referenced = "REFERENCED",
+        /// This installation cannot send mail, so it cannot do what needs it.
+        MailNotConfigured = "MAIL_NOT_CONFIGURED",
         /// The last admin cannot be removed, disabled or demoted.
         LastAdmin = "LAST_ADMIN",
         /// The person has as many personal access tokens as one may have.

@@ -92,7 +92,8 @@ impl LoginName {
     }
 }
 
-async fn find(app: &App, name: &LoginName) -> Result<Option<Credentials>, Fault> {
+/// The account of this name.
+pub(super) async fn find(app: &App, name: &LoginName) -> Result<Option<Credentials>, Fault> {
     match name {
         LoginName::Username(name) => store::users::credentials_by_username(&app.db, name).await,
         LoginName::Email(email) => store::users::credentials_by_email(&app.db, email).await,

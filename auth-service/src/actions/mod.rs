@@ -10,6 +10,7 @@ pub(crate) mod introspect;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod password;
+pub(crate) mod password_reset;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod revoke_token;

@@ -1,7 +1,7 @@
 //! A person changes their password.
 
 use millgate_guard::Caller;
-use millgate_platform::{Fault, Reason};
+use millgate_platform::{Fault, Fields, Reason};
 
 use super::{Issued, begin_family, credentials_invalid};
 use crate::actions::attempt::Attempt;
@@ -41,6 +41,13 @@ pub(crate) async fn change(
         ..Event::default()
     };
 
+    let user = store::users::by_id(&app.db, id)
+        .await?
+        .ok_or_else(revoked)?;
+    let mut fields = Fields::new();
+    let names = [user.username.as_deref(), user.email.as_deref()];
+    fields.parse("new_password", new.avoid(names.into_iter().flatten()));
+    fields.finish()?;
     let account = store::users::credentials_by_id(&app.db, id)
         .await?
         .ok_or_else(revoked)?;

@@ -11,6 +11,7 @@ mod letters;
 mod machine_secret;
 mod password;
 mod refresh;
+mod reset;
 mod rights;
 mod role;
 mod service_account;
@@ -32,6 +33,7 @@ pub(crate) use known_scopes::KnownScopes;
 pub(crate) use machine_secret::{MachineSecret, SecretKind};
 pub(crate) use password::{NewPassword, Password};
 pub(crate) use refresh::{Family, LONG_AGO, Place, Presented, RefreshKeys, RefreshToken, Verdict};
+pub(crate) use reset::{HOUR, MAILS_PER_HOUR, RESET_LIFE, ResetToken};
 pub(crate) use rights::{Viewer, not_found};
 pub(crate) use role::Role;
 pub(crate) use service_account::{

@@ -11,6 +11,12 @@ pub(crate) const SHORTEST: usize = 8;
 /// The most code points of any password: hashing is not for novels.
 pub(crate) const LONGEST: usize = 256;
 
+/// What is left of a password when the account's names are taken out must have as many code points: half of the
+/// shortest password, and one.
+const FEWEST_OTHERS: usize = 5;
+/// What this service is called: also a context-specific word.
+const SERVICE: &str = "millgate";
+
 /// Passwords that everybody guesses first: lower case, sorted by bytes. See `data/README.md`.
 static COMMON: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     include_str!("../../data/common-passwords.txt")
@@ -90,6 +96,37 @@ impl NewPassword {
         Ok(Self(password))
     }
 
+    /// Lets through a password that is not made of the account's names (a user name, an address) or of our own: not
+    /// one that is a name with less than five other characters around it (NIST SP 800-63B section 3.1.1.2,
+    /// context-specific words).
+    ///
+    /// # Errors
+    /// PASSWORD_BLOCKLISTED.
+    pub(crate) fn avoid<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), FieldFault> {
+        let folded = |text: &str| text.nfkc().collect::<String>().to_lowercase();
+        let password = folded(self.0.normal.expose_secret());
+        let made_of = |word: &str| {
+            word.chars().count() >= 3
+                && password.contains(word)
+                && password.replace(word, "").chars().count() < FEWEST_OTHERS
+        };
+        let is_bad = names.into_iter().chain([SERVICE]).any(|name| {
+            let name = folded(name);
+            let local = name.split_once('@').map_or("", |(local, _)| local);
+            made_of(&name) || made_of(local)
+        });
+        if is_bad {
+            return Err(FieldFault::new(
+                Reason::PasswordBlocklisted,
+                "this password is made of the account's own names",
+            ));
+        }
+        Ok(())
+    }
+
     /// The password, to be hashed.
     pub(crate) fn password(&self) -> &Password {
         &self.0
@@ -149,6 +186,43 @@ mod tests {
             NewPassword::parse("securepassword123").is_ok(),
             "the seeds' documentation uses it"
         );
+    }
+
+    #[test]
+    fn a_password_made_of_the_accounts_names_is_refused() {
+        let check = |text: &str| {
+            let names = ["Ada.Lovelace", "Countess@Example.com", "joe"];
+            NewPassword::parse(text).expect(text).avoid(names)
+        };
+        for bad in [
+            "ada.lovelace",
+            "ADA.LOVELACE",
+            "Ada.Lovelace1815",
+            "!!ada.lovelace!!",
+            "ada.lovelaceada.lovelace",
+            "\u{ff21}da.Lovelace",
+            "countess1234",
+            "countess@example.com",
+            "Countess@Example.com1",
+            "joejoejoe",
+            "joe12joe34",
+            "Millgate1",
+            "millgate2026",
+        ] {
+            let fault = check(bad).expect_err(bad);
+            assert_eq!(fault.reason, Reason::PasswordBlocklisted, "{bad}");
+        }
+        for good in [
+            "ada.lovelace12345",
+            "correct horse battery joe",
+            "example.com-9",
+            "joe-was-here",
+            "lovelace.ada",
+        ] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        let any = NewPassword::parse("anything goes").expect("good");
+        assert!(any.avoid(["", "a", "an"]).is_ok());
     }
 
     #[test]

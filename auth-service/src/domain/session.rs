@@ -25,6 +25,8 @@ pub(crate) enum EndReason {
     RefreshReused,
     /// The password was changed in another session.
     PasswordChanged,
+    /// The password was set anew by a mailed link.
+    PasswordReset,
     /// The account got another role.
     RoleChanged,
     /// The account was disabled.
@@ -44,6 +46,7 @@ impl EndReason {
             Self::Logout => "logout",
             Self::RefreshReused => "refresh_reused",
             Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
             Self::RoleChanged => "role_changed",
             Self::Disabled => "disabled",
             Self::LogoutEverywhere => "logout_everywhere",

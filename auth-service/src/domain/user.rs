@@ -50,6 +50,13 @@ impl Names {
         Ok(Self { username, email })
     }
 
+    /// All of them, as they were written.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let username = self.username.as_ref().map(Username::as_str);
+        let email = self.email.as_ref().map(Email::as_str);
+        username.into_iter().chain(email)
+    }
+
     /// The user name, where there is one.
     pub(crate) fn username(&self) -> Option<&Username> {
         self.username.as_ref()

@@ -13,8 +13,8 @@ use super::{Known, Visitor, sign_in};
 use crate::actions::introspect::introspect;
 use crate::actions::logout::{Holding, log_out};
 use crate::actions::{
-    accounts, exchange, login, password, refresh, register, revoke_token, service_token, sessions,
-    step_up,
+    accounts, exchange, login, password, password_reset, refresh, register, revoke_token,
+    service_token, sessions, step_up,
 };
 use crate::app::App;
 use crate::domain::RefreshToken;
@@ -236,5 +236,34 @@ impl AuthService for Auth {
         let (current, new) = sign_in::password_change(&message)?;
         let issued = password::change(&self.0, &caller, &current, &new, &origin).await?;
         Ok(Response::new(wire::tokens(&issued, "Password changed.")))
+    }
+
+    async fn request_password_reset(
+        &self,
+        request: Request<pb::RequestPasswordResetRequest>,
+    ) -> Result<Response<pb::RequestPasswordResetResponse>, Status> {
+        let Visitor {
+            message, origin, ..
+        } = Visitor::of(request)?;
+        let name = sign_in::reset_request(&message)?;
+        self.0.resets.take(name, origin)?;
+        Ok(Response::new(pb::RequestPasswordResetResponse {
+            message: "If there is such an account with an address, a mail is on its way."
+                .to_owned(),
+        }))
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<pb::ResetPasswordRequest>,
+    ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
+        let Visitor {
+            message, origin, ..
+        } = Visitor::of(request)?;
+        let (token, new) = sign_in::reset(&message)?;
+        password_reset::reset(&self.0, token.as_ref(), &new, &origin).await?;
+        Ok(Response::new(pb::ResetPasswordResponse {
+            message: "Password set. Please log in.".to_owned(),
+        }))
     }
 }

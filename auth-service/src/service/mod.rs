@@ -45,6 +45,8 @@ pub(crate) const LOGIN_PATHS: &[&str] = &[
     "/millgate.auth.v1.AuthService/Login",
     "/millgate.auth.v1.AuthService/Register",
     "/millgate.auth.v1.AuthService/ChangePassword",
+    "/millgate.auth.v1.AuthService/RequestPasswordReset",
+    "/millgate.auth.v1.AuthService/ResetPassword",
     "/millgate.auth.v1.AuthService/Reauthenticate",
 ];
 

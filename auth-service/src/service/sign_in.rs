@@ -9,7 +9,7 @@ use crate::actions::revoke_token::Ending;
 use crate::actions::step_up::Given;
 use crate::domain::{
     ClientId, ClientSecret, DeviceLabel, Email, MachineSecret, Names, NewPassword, Password,
-    RefreshKeys, RefreshToken, SecretKind, Username,
+    RefreshKeys, RefreshToken, ResetToken, SecretKind, Username,
 };
 use crate::wire::{self, ACCESS_TOKEN_TYPE};
 
@@ -17,8 +17,21 @@ use crate::wire::{self, ACCESS_TOKEN_TYPE};
 pub(super) fn registration(message: &pb::RegisterRequest) -> Result<(Names, NewPassword), Fault> {
     let mut fields = Fields::of_request(&message.request_id);
     let names = names(&mut fields, "", &message.username, &message.email);
-    let password = fields.parse("password", NewPassword::parse(&message.password));
+    let password = new_password(&mut fields, &message.password, names.as_ref());
     fields.all((names, password))
+}
+
+/// The password of a new account, which must not be made of its names.
+pub(super) fn new_password(
+    fields: &mut Fields,
+    text: &str,
+    names: Option<&Names>,
+) -> Option<NewPassword> {
+    let password = fields.parse("password", NewPassword::parse(text))?;
+    if let Some(names) = names {
+        fields.parse("password", password.avoid(names.texts()))?;
+    }
+    Some(password)
 }
 
 /// The names of a new account; `prefix` is where they stand in the message.
@@ -148,4 +161,22 @@ pub(super) fn ending<'a>(
         (None, Some(token)) => Ending::Refresh(token),
         (None, None) => Ending::Access(token),
     })
+}
+
+/// The name of an account whose password is to be set anew.
+pub(super) fn reset_request(message: &pb::RequestPasswordResetRequest) -> Result<LoginName, Fault> {
+    let mut fields = Fields::new();
+    let name = fields.parse("username", login_name(&message.username, &message.email));
+    fields.all((name,)).map(|(name,)| name)
+}
+
+/// The token of a reset, none where it is not one, and the new password.
+pub(super) fn reset(
+    message: &pb::ResetPasswordRequest,
+) -> Result<(Option<ResetToken>, NewPassword), Fault> {
+    let mut fields = Fields::new();
+    fields.check("token", !message.token.is_empty(), "is needed");
+    let new = fields.parse("new_password", NewPassword::parse(&message.new_password));
+    let (new,) = fields.all((new,))?;
+    Ok((ResetToken::parse(&message.token), new))
 }

@@ -13,7 +13,7 @@ use crate::actions::accounts::{self, Wanted};
 use crate::actions::import::Import;
 use crate::actions::suspension;
 use crate::app::App;
-use crate::domain::{Email, ExternalId, NameChange, NewPassword, Role, UserState, Username};
+use crate::domain::{Email, ExternalId, NameChange, Role, UserState, Username};
 use crate::store::user_list::{Filter, Order};
 use crate::wire;
 
@@ -203,8 +203,8 @@ fn id(field: &str, number: i64) -> Result<i64, Fault> {
 
 fn wanted(message: &pb::CreateUserRequest) -> Result<Wanted, Fault> {
     let mut fields = Fields::of_request(&message.request_id);
-    let password = fields.parse("password", NewPassword::parse(&message.password));
     let Some(user) = &message.user else {
+        sign_in::new_password(&mut fields, &message.password, None);
         fields.refuse("user", "is needed");
         return Err(fields
             .finish()
@@ -223,6 +223,7 @@ fn wanted(message: &pb::CreateUserRequest) -> Result<Wanted, Fault> {
         fields.check(field, !written, not_writable());
     }
     let names = sign_in::names(&mut fields, "user.", &user.username, &user.email);
+    let password = sign_in::new_password(&mut fields, &message.password, names.as_ref());
     let role = fields.parse("user.role", wire::role(user.role));
     let external_id = fields.parse("user.external_id", ExternalId::parse(&user.external_id));
     let (names, password, role, external_id) = fields.all((names, password, role, external_id))?;

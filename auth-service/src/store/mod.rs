@@ -4,6 +4,7 @@
 pub(crate) mod access_tokens;
 pub(crate) mod audit;
 pub(crate) mod imports;
+pub(crate) mod password_resets;
 pub(crate) mod refresh_tokens;
 pub(crate) mod revoked_tokens;
 pub(crate) mod secrets_check;

@@ -20,12 +20,14 @@ mod tests {
     mod logout;
     mod machines;
     mod password;
+    mod password_reset;
     mod refresh;
     mod refresh_race;
     mod register;
     mod revoke;
     mod service_accounts;
     mod sessions;
+    mod smtp_double;
     mod standing;
     mod start;
     mod step_up;

@@ -144,11 +144,22 @@ impl House {
         settings: &[&str],
         clock: Arc<ManualClock>,
     ) -> Self {
+        let config = place.config(settings);
+        Self::run(place, config, clock).await
+    }
+
+    /// With settings that are no flags.
+    pub(crate) async fn open_with(place: Arc<Place>, config: Config) -> Self {
+        let clock = ManualClock::shared(SystemClock.now_micros());
+        Self::run(place, config, clock).await
+    }
+
+    async fn run(place: Arc<Place>, config: Config, clock: Arc<ManualClock>) -> Self {
         let ambient = Ambient {
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
         };
-        let prepared = prepare(place.config(settings), ambient)
+        let prepared = prepare(config, ambient)
             .await
             .unwrap_or_else(|error| panic!("{error}"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -123,6 +123,20 @@ impl AuthService for AuthDouble {
         Err(Status::unimplemented("not needed"))
     }
 
+    async fn request_password_reset(
+        &self,
+        _: Request<pb::RequestPasswordResetRequest>,
+    ) -> Result<Response<pb::RequestPasswordResetResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn reset_password(
+        &self,
+        _: Request<pb::ResetPasswordRequest>,
+    ) -> Result<Response<pb::ResetPasswordResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
     async fn logout_everywhere(
         &self,
         _: Request<pb::LogoutEverywhereRequest>,
@@ -134,6 +148,20 @@ impl AuthService for AuthDouble {
         &self,
         _: Request<pb::ReauthenticateRequest>,
     ) -> Result<Response<pb::ReauthenticateResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn exchange_token(
+        &self,
+        _: Request<pb::ExchangeTokenRequest>,
+    ) -> Result<Response<pb::ExchangeTokenResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn revoke_token(
+        &self,
+        _: Request<pb::RevokeTokenRequest>,
+    ) -> Result<Response<pb::RevokeTokenResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
 }
