@@ -8,7 +8,7 @@ use millgate_contract::factory::v1::{
     change_service_server::ChangeServiceServer, customer_service_server::CustomerServiceServer,
     employee_service_server::EmployeeServiceServer, order_service_server::OrderServiceServer,
     product_service_server::ProductServiceServer,
-    production_service_server::ProductionServiceServer,
+    production_service_server::ProductionServiceServer, report_service_server::ReportServiceServer,
     service_ticket_service_server::ServiceTicketServiceServer,
 };
 use millgate_guard::{Expectations, Guard, Rules, Verifier};
@@ -27,7 +27,7 @@ use crate::changes::{self, Feed};
 use crate::config::Config;
 use crate::registration::{Registrar, reconciler};
 use crate::service::{
-    Changes, Customers, Employees, Factory, Orders, Production, Products, Tickets,
+    Changes, Customers, Employees, Factory, Orders, Production, Products, Reports, Tickets,
 };
 use crate::store;
 
@@ -39,6 +39,7 @@ const SERVICES: &[&str] = &[
     "millgate.factory.v1.ServiceTicketService",
     "millgate.factory.v1.EmployeeService",
     "millgate.factory.v1.ProductionService",
+    "millgate.factory.v1.ReportService",
 ];
 /// What counts as a login of an address.
 const LOGINS: &[&str] = &["/millgate.factory.v1.CustomerService/LoginCustomer"];
@@ -125,6 +126,9 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     routes.add_service(
         ProductionServiceServer::new(Production(factory.clone()))
             .max_decoding_message_size(largest),
+    );
+    routes.add_service(
+        ReportServiceServer::new(Reports(factory.clone())).max_decoding_message_size(largest),
     );
 
     let mut server = Server::new(

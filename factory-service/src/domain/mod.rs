@@ -10,6 +10,7 @@ pub(crate) mod money;
 pub(crate) mod name;
 pub(crate) mod order;
 pub(crate) mod paging;
+pub(crate) mod period;
 pub(crate) mod placement;
 pub(crate) mod product;
 pub(crate) mod production;

@@ -32,6 +32,7 @@ mod product_import;
 mod product_past;
 mod production;
 mod production_fields;
+mod report;
 mod ticket;
 mod ticket_fields;
 mod watching;
@@ -42,6 +43,7 @@ pub(crate) use employee::Employees;
 pub(crate) use order::Orders;
 pub(crate) use product::Products;
 pub(crate) use production::Production;
+pub(crate) use report::Reports;
 pub(crate) use ticket::Tickets;
 
 /// What every handler works with.

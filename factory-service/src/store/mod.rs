@@ -19,6 +19,7 @@ pub(crate) mod product_import;
 pub(crate) mod production;
 pub(crate) mod registration;
 pub(crate) mod remembered;
+pub(crate) mod report;
 pub(crate) mod sound;
 pub(crate) mod stock;
 pub(crate) mod ticket;

@@ -30,6 +30,7 @@ mod production;
 mod products;
 mod registration;
 mod registration_crash;
+mod reports;
 mod start;
 mod stock;
 mod tickets;

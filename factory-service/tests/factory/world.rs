@@ -14,6 +14,7 @@ use millgate_contract::factory::v1::employee_service_client::EmployeeServiceClie
 use millgate_contract::factory::v1::order_service_client::OrderServiceClient;
 use millgate_contract::factory::v1::product_service_client::ProductServiceClient;
 use millgate_contract::factory::v1::production_service_client::ProductionServiceClient;
+use millgate_contract::factory::v1::report_service_client::ReportServiceClient;
 use millgate_contract::factory::v1::service_ticket_service_client::ServiceTicketServiceClient;
 use millgate_contract::google::r#type::Money;
 use millgate_guard::testing::Issuer;
@@ -176,6 +177,10 @@ impl World {
 
     pub(crate) fn production(&self) -> ProductionServiceClient<Channel> {
         ProductionServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn reports(&self) -> ReportServiceClient<Channel> {
+        ReportServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn admin<T>(&self, message: T) -> Request<T> {
