@@ -28,7 +28,7 @@ pub(crate) struct Args {
         long,
         value_enum,
         value_delimiter = ',',
-        value_name = "a,b,c,d,e,f,g,h"
+        value_name = "a,b,c,d,e,f,g,h,i"
     )]
     only: Vec<Which>,
 
@@ -60,6 +60,8 @@ pub(crate) enum Which {
     G,
     /// Whether the time of a refused login tells why it was refused.
     H,
+    /// The gateway against the RPCs behind it.
+    I,
 }
 
 impl Args {

@@ -20,6 +20,7 @@ mod rpc;
 mod stage;
 mod statements;
 mod table;
+mod through;
 mod verification;
 
 use std::process::ExitCode;
@@ -108,6 +109,10 @@ async fn measure(args: &Args, stage: Option<&Stage>) -> Result<Report, Problem> 
     }
     if args.wants(Which::B) {
         report.add(rpc::measure(&keys, &plan).await?);
+    }
+    if args.wants(Which::I) {
+        report.add(through::routes(&plan).await?);
+        report.add(through::measure(&keys, &plan).await?);
     }
     let Some(stage) = stage else {
         return Ok(report);

@@ -48,5 +48,14 @@ for number in 1 2 3 4 5 6 7; do
   post /v1/orders "{\"customer_id\":\"$number\",\"lines\":[{\"product_id\":\"$number\",\"quantity\":\"1\"}]}"
 done
 
+# Who runs it is another administrator than the first, with an id that is hardly guessed: to be disabled would end the run.
+runner='{"username":"runner","password":"violet kettle 42 orbit"}'
+for number in 8 9 10 11 12; do post /register "{\"username\":\"person-$number\",\"password\":\"violet kettle 42 orbit\"}"; done
+id=$(curl -sS --fail-with-body "http://$gateway/register" -H 'content-type: application/json' -d "$runner" |
+  sed -n 's/.*"user":{"id":"\([0-9]*\)".*/\1/p')
+post "/v1/users/$id:setRole" '{"role":"ROLE_ADMIN"}'
+token=$(curl -sS --fail-with-body "http://$gateway/v1/auth/login" -H 'content-type: application/json' -d "$runner" |
+  sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p')
+
 TOKEN=$token schemathesis --config-file "$config" run "http://$gateway/openapi.json" "$@"
 kill -0 "$server" 2>/dev/null || fail "the server did not outlive it"

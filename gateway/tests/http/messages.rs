@@ -128,7 +128,7 @@ async fn a_query_sets_fields() {
         query: String::new(),
         state: 1,
         show_deleted: true,
-        order_by: String::new(),
+        ..ListProductsRequest::default()
     };
     assert_eq!(request, expected);
 
