@@ -193,3 +193,24 @@ async fn vouch(app: &Arc<App>, ended: bool) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::audit::tests::record;
+    use millgate_platform::ServiceSecrets;
+
+    #[test]
+    fn an_end_in_the_middle_of_writing_keeps_what_is_not_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let secrets = ServiceSecrets::from_master(&[7; 32]);
+        let audit = Audit::open(&secrets, &folder.path().join("checkpoints")).expect("opened");
+        let mut in_hand = InHand {
+            records: vec![record(1), record(2)],
+            audit: &audit,
+        };
+        in_hand.records.drain(..1);
+        drop(in_hand);
+        assert_eq!(audit.summary().take(9, true), [record(2)]);
+    }
+}

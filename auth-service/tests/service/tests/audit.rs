@@ -84,7 +84,7 @@ async fn what_is_done_to_accounts_is_in_the_log_with_who_did_it() {
             format!("login done   {} ", ada.id),
             format!("refresh refused reused  {} ", ada.id),
             "first_admin done".to_owned(),
-            "service_account done   - factory-service".to_owned(),
+            "service_account done configured  - factory-service".to_owned(),
         ] {
             assert!(
                 rows.iter().any(|row| row.starts_with(&expected)),
@@ -195,7 +195,7 @@ async fn replicas_that_seal_at_once_leave_one_chain_without_a_gap() {
         let clock = house.clock.clone();
         let other = House::open_at(house.place.clone(), &[], clock).await;
         let (one, two) = (house.auth.clone(), other.auth.clone());
-        at_once(120, move |number| {
+        at_once(30, move |number| {
             let mut auth = if number % 2 == 0 {
                 one.clone()
             } else {
@@ -209,7 +209,7 @@ async fn replicas_that_seal_at_once_leave_one_chain_without_a_gap() {
             }
         })
         .await;
-        other.sealed("register", 120).await;
+        other.sealed("register", 30).await;
         other.close().await;
         house.assert_one_chain().await;
         assert_eq!(house.count(WAITING).await, 0);
@@ -217,7 +217,7 @@ async fn replicas_that_seal_at_once_leave_one_chain_without_a_gap() {
             house
                 .count("SELECT count(*) FROM audit_log WHERE event = 'register'")
                 .await,
-            120
+            30
         );
         house.close().await;
     })
