@@ -1,6 +1,9 @@
 //! The name to log in with.
 
+use precis_profiles::UsernameCaseMapped;
+use precis_profiles::precis_core::profile::PrecisFastInvocation;
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 use super::letters::is_letter_or_digit;
 
@@ -21,8 +24,13 @@ pub(crate) struct Username {
 impl Username {
     /// Reads a user name.
     ///
-    /// It is kept as it was written, in NFC. The canonical form, by which names are told apart, is NFKC, lower
-    /// case: `Ａda`, `ADA` and `ada` are one name. Letters are letters of any script.
+    /// It is kept as it was written, in NFC. The canonical form, by which names are told apart, is that of PRECIS
+    /// (RFC 8265 section 3.3, UsernameCaseMapped): narrow, lower case, NFC. `Ａda`, `ADA` and `ada` are one name. What
+    /// PRECIS refuses is refused here: what cannot be seen, letters that are only another way to write others (`Ⅳ`,
+    /// `ﬁ`), names that change their direction (RFC 5893). And more: of ASCII, only letters, digits and `._-`.
+    ///
+    /// Letters of two scripts that look alike are two letters (UTS #39 is not applied): `аda` with a Cyrillic `а` is
+    /// another name than `ada`. Who decides by a name should look at the account's id as well.
     ///
     /// # Errors
     /// What is wrong with it, for the caller.
@@ -32,22 +40,24 @@ impl Username {
             return Err("at most 64 characters");
         }
         let display: String = text.nfc().collect();
-        let compatible: String = text.nfkc().collect();
         let length = display.chars().count();
         if length < SHORTEST {
             return Err("at least 3 characters");
         }
-        if length > LONGEST || compatible.chars().count() > LONGEST {
+        if length > LONGEST {
             return Err("at most 64 characters");
         }
-        // What compatibility takes apart (`℀` is `a/c`) is looked at in pieces.
-        if !display.chars().all(allowed) || !compatible.chars().all(allowed) {
-            return Err("only letters, digits, '.', '_' and '-'");
+        if !is_made_of_letters(&display) {
+            return Err(ALLOWED);
         }
-        Ok(Self {
-            canonical: compatible.to_lowercase().nfkc().collect(),
-            display,
-        })
+        let canonical = UsernameCaseMapped::enforce(display.as_str())
+            .map_err(|_| ALLOWED)?
+            .into_owned();
+        // Mapped to narrow and to lower case, it is looked at once more.
+        if !is_made_of_letters(&canonical) || canonical.chars().count() > LONGEST {
+            return Err(ALLOWED);
+        }
+        Ok(Self { display, canonical })
     }
 
     /// The name as it was written.
@@ -61,8 +71,14 @@ impl Username {
     }
 }
 
-fn allowed(c: char) -> bool {
-    is_letter_or_digit(c) || matches!(c, '.' | '_' | '-')
+const ALLOWED: &str =
+    "only letters, digits, '.', '_' and '-', all of one direction, none a compatibility form";
+
+/// Letters, digits, `._-`, and marks behind them.
+fn is_made_of_letters(text: &str) -> bool {
+    let allowed =
+        |c: char| is_letter_or_digit(c) || matches!(c, '.' | '_' | '-') || is_combining_mark(c);
+    text.chars().all(allowed) && !text.starts_with(is_combining_mark)
 }
 
 #[cfg(test)]
@@ -77,6 +93,58 @@ mod tests {
         assert_eq!(canonical("Ａda.L"), "ada.l");
         assert_eq!(canonical("Jo\u{308}rg"), canonical("JÖRG"));
         assert_eq!(canonical("STRAẞE"), canonical("straße"));
+    }
+
+    #[test]
+    fn the_examples_of_rfc_8265_are_read_as_it_says() {
+        // Section 3.5, repeated where they are shorter than a name may be here.
+        let canonical = |text| Username::parse(text).map(|name| name.canonical().to_owned());
+        for (legal, expected) in [
+            ("fussball", "fussball"),
+            ("fußball", "fußball"),
+            ("πππ", "πππ"),
+            ("ΣaΣ", "σaσ"),
+            ("σσσ", "σσσ"),
+            ("ςςς", "ςςς"),
+        ] {
+            assert_eq!(canonical(legal).as_deref(), Ok(expected), "{legal}");
+        }
+        // Legal there; here no user name reads as an address.
+        assert!(canonical("juliet@example.com").is_err());
+        for illegal in ["foo bar", "", "henry\u{2163}", "\u{265a}\u{265a}\u{265a}"] {
+            assert!(canonical(illegal).is_err(), "{illegal:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_many_scripts_pass_and_those_of_two_directions_do_not() {
+        for good in [
+            "हिन्दी",
+            "ไทยคน",
+            "مرحبا",
+            "שלום",
+            "李小龍",
+            "ивáн",
+            "ｱｲｳ",
+            "Nguyễn",
+            "مرحبا1",
+        ] {
+            assert!(Username::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "abcשלום",
+            "שלוםabc",
+            "1שלום",
+            "\u{301}abc",
+            "ﬁne",
+            "ℂat",
+            "x²y",
+            "a\u{34f}bc",
+            "ab\u{fe0f}c",
+            "abـc",
+        ] {
+            assert!(Username::parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]
