@@ -1,6 +1,7 @@
 //! A call to a method that streams, one way or the other.
 
 use crate::api::Binding;
+use crate::binder::{self, Parts};
 use crate::body;
 use crate::call::{Call, GRACE};
 use crate::client_stream::{self, Bounds, Form};
@@ -100,6 +101,7 @@ impl Call<'_> {
         body::check_accept(&self.head.headers)?;
         let form = client_stream::Form::sent(&self.head.headers)?;
         let preconditions = Preconditions::from_headers(&self.head.headers)?;
+        let nothing = Preconditions::default();
         let rules = &self.gateway.rules;
         let upstream = &self.gateway.upstreams[method.upstream];
         let _place = rules.streams.admit(self.client, upstream)?;
@@ -119,9 +121,24 @@ impl Call<'_> {
             preconditions: &preconditions,
         };
         let mut table = None;
+        let mut is_first = true;
         let bind = |number: u64, piece: &[u8]| {
             let message = match (form, &mut table) {
-                (Form::Lines, _) => Some(self.message(binding, values, piece.trim_ascii())?),
+                (Form::Lines, _) => {
+                    // The query and the headers tell something of the first message only, the path of all.
+                    let (query, told) = match std::mem::take(&mut is_first) {
+                        true => (frame.query, frame.preconditions),
+                        false => ("", &nothing),
+                    };
+                    let parts = Parts {
+                        method: frame.method,
+                        path_values: values,
+                        query,
+                        body: piece.trim_ascii(),
+                        preconditions: told,
+                    };
+                    Some(binder::bind(binding, &parts)?)
+                }
                 (Form::Rows, Some(table)) => Some(Table::message(table, number, piece)?),
                 (Form::Rows, none) => {
                     let (read, first) = Table::new(frame, piece)?;

@@ -3,7 +3,7 @@
 //! What a row fills follows from the descriptors. Where the streamed message is a choice (one oneof) of two messages, as
 //! in `oneof part { Options options = 1; Item item = 2; }`, the first is sent once, before all rows, with what the query
 //! says, and every row fills the second. Where the binding's body is a field, the rows fill that. Else a row is the whole
-//! message. A number field `line` of the row that no column fills is told the line that the row begins in.
+//! message. The query and the headers tell something of the first message only, the path of all. A number field `line` of the row that no column fills is told the line that the row begins in.
 
 use crate::api::{Binding, Body};
 use crate::binder;
@@ -98,8 +98,10 @@ pub(crate) struct Frame<'r> {
 /// A table whose header row has been read.
 pub(crate) struct Table {
     row: Option<FieldDescriptor>,
-    /// What the path and the query tell: every row's message begins as this.
+    /// What the path tells: every row's message begins as this.
     base: DynamicMessage,
+    /// What the query and the headers tell, too: the first row's begins as this.
+    begin: Option<DynamicMessage>,
     columns: Vec<Vec<FieldDescriptor>>,
     names: Vec<String>,
     line: Option<FieldDescriptor>,
@@ -116,7 +118,7 @@ impl Table {
         let input = &binding.method.input;
         let shape = Shape::of(binding).ok_or_else(|| malformed("rows fill nothing here"))?;
         let mut base = DynamicMessage::new(input.clone());
-        let mut first = None;
+        let (mut first, mut begin) = (None, None);
         match &shape.first {
             Some(field) => {
                 let mut message = DynamicMessage::new(input.clone());
@@ -130,11 +132,14 @@ impl Table {
                 first = Some(message);
             }
             None => {
-                query::bind(&mut base, binding, frame.query)?;
-                binder::bind_path(&mut base, binding, frame.path_values)?;
+                let mut message = DynamicMessage::new(input.clone());
+                query::bind(&mut message, binding, frame.query)?;
+                binder::bind_path(&mut message, binding, frame.path_values)?;
                 frame
                     .preconditions
-                    .apply(&mut base, binding, frame.method)?;
+                    .apply(&mut message, binding, frame.method)?;
+                begin = Some(message);
+                binder::bind_path(&mut base, binding, frame.path_values)?;
             }
         }
         let mut reader = ReaderBuilder::new()
@@ -155,6 +160,7 @@ impl Table {
         let table = Self {
             row: shape.row,
             base,
+            begin,
             columns,
             names,
             line,
@@ -172,7 +178,7 @@ impl Table {
                 "there are {found} cells, and the header has {wanted}"
             )));
         }
-        let mut message = self.base.clone();
+        let mut message = self.begin.take().unwrap_or_else(|| self.base.clone());
         let filled = match &self.row {
             None => Some(&mut message),
             Some(field) => message.get_field_mut(field).as_message_mut(),

@@ -54,26 +54,29 @@ async fn rows_follow_the_options_that_the_query_tells() {
 }
 
 #[tokio::test]
-async fn a_body_field_is_what_rows_fill_and_path_and_query_tell_the_rest() {
+async fn a_body_field_is_what_rows_fill_and_path_and_query_tell_the_rest_once() {
     let (library, gate, _file) = library().await;
     let table = "line,name\n70,one\n,two\n";
     let answered = send(&gate, "/v1/shelves/top:import?dry_run=true", table).await;
     assert_eq!(answered.status, 200, "{answered:?}");
     let expected = [
         json!({"shelf": "top", "dryRun": true, "row": {"line": "70", "name": "one"}}),
-        json!({"shelf": "top", "dryRun": true, "row": {"name": "two"}}),
+        json!({"shelf": "top", "row": {"name": "two"}}),
         json!("<complete>"),
     ];
     assert_eq!(sent(&library), expected);
     // The same as lines: a line is what the body is.
     let lines = gate
-        .signed("POST", "/v1/shelves/top:import")
+        .signed("POST", "/v1/shelves/top:import?dry_run=true")
         .header("content-type", "application/x-ndjson");
-    let answered = lines.body("{\"name\":\"three\"}\n").send().await;
+    let answered = lines.body("{\"name\":\"three\"}\n{}\n").send().await;
     assert_eq!(answered.status, 200, "{answered:?}");
     assert_eq!(
-        sent(&library)[3],
-        json!({"shelf": "top", "row": {"name": "three"}})
+        sent(&library)[3..5],
+        [
+            json!({"shelf": "top", "dryRun": true, "row": {"name": "three"}}),
+            json!({"shelf": "top", "row": {}}),
+        ]
     );
 }
 
