@@ -150,6 +150,22 @@ pub(crate) async fn session<T>(
     done
 }
 
+/// As [`session`], with another service: its setting, and where it is. The login is at the auth service all the same.
+pub(crate) async fn session_at<T>(
+    remote: &Remote,
+    (setting, endpoint): (&'static str, &str),
+    work: impl AsyncFnOnce(Line) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let tls = remote.tls.client()?;
+    let channel = stream_channel(setting, endpoint, tls.as_ref())
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let session = Session::begin(remote).await?;
+    let line = InterceptedService::new(channel, session.bearer.clone());
+    let done = work(line).await;
+    session.end().await;
+    done
+}
+
 /// A call that does not hang.
 pub(crate) fn timed<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);

@@ -8,6 +8,7 @@ mod import;
 mod local;
 mod output;
 mod people;
+mod products;
 mod prompt;
 mod service_accounts;
 mod sessions;
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     /// The accounts of internal services.
     #[command(subcommand, name = "service-accounts")]
     ServiceAccounts(service_accounts::Command),
+    /// The products, as CSV files.
+    #[command(subcommand)]
+    Products(products::Command),
     /// Access tokens.
     #[command(subcommand)]
     Tokens(tokens::Command),
@@ -44,6 +48,7 @@ pub(crate) async fn run(command: Command) -> ExitCode {
         Command::Users(command) => users::run(command).await,
         Command::Sessions(command) => sessions::run(command).await,
         Command::ServiceAccounts(command) => service_accounts::run(command).await,
+        Command::Products(command) => products::run(command).await,
         Command::Tokens(command) => tokens::run(&command),
         Command::Audit(command) => audit::run(command).await,
     };
