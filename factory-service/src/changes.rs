@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millgate_platform::{Database, Fault, Reason};
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
 
 use crate::store::change as store;
@@ -139,8 +139,12 @@ async fn listen(feed: &Feed) {
     let Database::Postgres(pool) = &feed.db else {
         return std::future::pending().await;
     };
+    // A connection of its own: one that listens serves no request, and the pool may be of one.
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(pool.connect_options().as_ref().clone());
     loop {
-        if let Ok(mut listener) = PgListener::connect_with(pool).await
+        if let Ok(mut listener) = PgListener::connect_with(&own).await
             && listener.listen(store::CHANNEL).await.is_ok()
         {
             while listener.recv().await.is_ok() {

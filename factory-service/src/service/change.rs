@@ -5,13 +5,13 @@ use std::pin::Pin;
 use millgate_contract::factory::v1 as pb;
 use millgate_contract::factory::v1::change_service_server::ChangeService;
 use millgate_guard::Admitted;
-use millgate_platform::{Cursor, Fault, Fields};
+use millgate_platform::{Cursor, Fault, Fields, Page};
 use prost_types::{ListValue, Struct, Value, value::Kind as ValueKind};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::convert::{id_filter, time};
-use super::paging::fitting;
+use super::paging::{PAGE_BYTES, fitting_of_more};
 use super::watching::{self, Watch};
 use super::{Answer, Shared};
 use crate::domain::change::{Change, Kind};
@@ -47,9 +47,13 @@ impl ChangeService for Changes {
             .0
             .page(&caller, (size, &token), "ListChanges", &message)?;
         let (filter, by) = parse_filter(&message)?;
-        let rows = store::list(&self.0.db, &filter, by, &page).await?;
-        let (changes, next_page_token) =
-            fitting(&page, &rows, |change| Cursor::id(change.seq), message_of);
+        let read = self.read(&filter, by, &page).await?;
+        let (changes, next_page_token) = fitting_of_more(
+            &page,
+            (&read.0, read.1),
+            |change| Cursor::id(change.seq),
+            message_of,
+        );
         Ok(Response::new(pb::ListChangesResponse {
             changes,
             next_page_token,
@@ -81,6 +85,38 @@ impl ChangeService for Changes {
         };
         let stream = watching::stream(&self.0, &caller, watch, response).await?;
         Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+impl Changes {
+    /// The changes of a page, a few at a time until they are heavy enough: one may show an order of five hundred lines.
+    /// And whether more follow.
+    async fn read(
+        &self,
+        filter: &Filter,
+        by: OrderBy,
+        page: &Page,
+    ) -> Result<(Vec<Change>, bool), Fault> {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        let mut part = page.clone();
+        loop {
+            let left = page.size - i64::try_from(rows.len()).unwrap_or(page.size);
+            part.size = left.min(watching::BATCH);
+            let mut some = store::list(&self.0.db, filter, by, &part).await?;
+            let size = usize::try_from(part.size).unwrap_or(0);
+            let more_follow = some.len() > size;
+            some.truncate(size);
+            let weight = |shown: &Option<String>| shown.as_ref().map_or(0, String::len);
+            bytes += some
+                .iter()
+                .map(|change| weight(&change.before) + weight(&change.after))
+                .sum::<usize>();
+            part.after = some.last().map(|change| Cursor::id(change.seq));
+            rows.extend(some);
+            if !more_follow || left == part.size || bytes > PAGE_BYTES {
+                return Ok((rows, more_follow));
+            }
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{id, id_filter, micros, order_state, past_state, time};
 use super::log::{self, Seen};
-use super::paging::fitting;
+use super::paging::fitting_of_more;
 use super::watching::{self, Watch};
 use super::{Answer, Begun, Shared, Who};
 use crate::domain::access::{Owner, Sight};
@@ -267,18 +267,12 @@ impl Orders {
         heads.truncate(store::readable(&heads));
         let is_cut = heads.len() < found;
         let orders = store::with_lines(&self.0.db, heads).await?;
-        let (orders, next) = fitting(
+        Ok(fitting_of_more(
             page,
-            &orders,
+            (&orders, is_cut),
             |order| Cursor::id(order.head.id),
             |order| who.order(order),
-        );
-        // What was cut before its lines were read follows too, where everything that was read fits.
-        let next = match orders.last() {
-            Some(last) if next.is_empty() && is_cut => page.token(&Cursor::id(last.id)),
-            _ => next,
-        };
-        Ok((orders, next))
+        ))
     }
 }
 

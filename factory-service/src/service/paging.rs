@@ -19,6 +19,16 @@ pub(super) fn fitting<T, M: Message>(
     cursor: impl Fn(&T) -> Cursor,
     message: impl Fn(&T) -> M,
 ) -> (Vec<M>, String) {
+    fitting_of_more(page, (rows, false), cursor, message)
+}
+
+/// As [`fitting`], where rows may follow that were not fetched: heavy ones, of which a few are read at a time.
+pub(super) fn fitting_of_more<T, M: Message>(
+    page: &Page,
+    (rows, more_follow): (&[T], bool),
+    cursor: impl Fn(&T) -> Cursor,
+    message: impl Fn(&T) -> M,
+) -> (Vec<M>, String) {
     let size = usize::try_from(page.size).unwrap_or(usize::MAX);
     let (mut messages, mut bytes) = (Vec::new(), 0_usize);
     for row in rows.iter().take(size) {
@@ -31,7 +41,7 @@ pub(super) fn fitting<T, M: Message>(
     }
     let last = messages.len().checked_sub(1).and_then(|at| rows.get(at));
     let next = match last {
-        Some(last) if messages.len() < rows.len() => page.token(&cursor(last)),
+        Some(last) if more_follow || messages.len() < rows.len() => page.token(&cursor(last)),
         _ => String::new(),
     };
     (messages, next)

@@ -22,6 +22,8 @@ use crate::store::{ledger, product as products, stock};
 
 /// Rows of one transaction.
 const BATCH: usize = 200;
+/// The most bytes of a row: far above what a good one has, and so that a batch of them is small.
+const ROW_BYTES: usize = 64 * 1024;
 /// Refused rows that a report tells in full; of the others it tells how many they are.
 const MOST_FAULTS: usize = 500;
 /// How often a batch is tried that another writer crossed.
@@ -79,6 +81,10 @@ pub(super) async fn import(
         }
         is_first = false;
         if let Some(row) = message.row {
+            if row.encoded_len() > ROW_BYTES {
+                let text = format!("a row has at most {ROW_BYTES} bytes");
+                return Err(Fault::new(Reason::MessageTooLarge, text).into());
+            }
             batch.push(row);
         }
         if batch.len() == BATCH {

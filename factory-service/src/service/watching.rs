@@ -13,7 +13,7 @@ use crate::domain::change::Change;
 use crate::store::change::{self as store, Filter};
 
 /// Changes that are read at once: what one stream holds of them, however slow its reader is.
-const BATCH: i64 = 50;
+pub(super) const BATCH: i64 = 20;
 /// How far one statement looks for changes that match: a stream of a rare kind never has the database scan more.
 const WINDOW: i64 = 10_000;
 

@@ -198,6 +198,32 @@ async fn changes_are_listed_by_what_they_are_page_by_page() {
     .await;
 }
 
+#[tokio::test]
+async fn a_page_of_changes_is_read_a_few_at_a_time_and_is_whole_all_the_same() {
+    on_both(|world| async move {
+        for i in 0..45 {
+            world.product(&format!("P{i}"), 1).await;
+        }
+        published(&world, 45).await;
+        let mut seen = Vec::new();
+        let mut page_token = String::new();
+        for expected in [43, 2] {
+            let request = pb::ListChangesRequest {
+                page_size: 43,
+                page_token: page_token.clone(),
+                ..Default::default()
+            };
+            let page = ok(world.changes().list_changes(world.staff(request)).await);
+            assert_eq!(page.changes.len(), expected);
+            seen.extend(page.changes.iter().map(|change| change.sequence));
+            page_token = page.next_page_token;
+        }
+        assert_eq!(page_token, "");
+        assert_eq!(seen, (1..=45).rev().collect::<Vec<_>>());
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_writers_at_once_a_watcher_sees_every_change_once_and_in_order() {
     on_both(|world| async move {
@@ -397,6 +423,17 @@ async fn no_write_without_a_row_in_the_log() {
         };
         refused(world.products().create_product(world.staff(create)).await);
         assert_eq!(world.count("SELECT count(*) FROM products").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pool_of_one_connection_serves_requests_and_streams() {
+    on_both(|world| async move {
+        let world = world.restarted_with(&["--database-connections", "1"]).await;
+        let mut stream = watch(&world, 0, "").await;
+        let bolt = world.product("bolt", 1).await;
+        assert_eq!(next(&mut stream).await.resource_id, bolt.id);
     })
     .await;
 }

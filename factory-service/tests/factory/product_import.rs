@@ -217,6 +217,15 @@ async fn a_report_names_no_more_rows_than_it_may() {
         ];
         let refusal = refused(import(&world, twice.concat()).await);
         assert_eq!(refusal.reason, "FIELD_INVALID");
+        let heavy = pb::ImportProductsRow {
+            description: "x".repeat(70_000),
+            ..row("heavy", 1, None)
+        };
+        let heavy = messages(false, "", vec![heavy]);
+        assert_eq!(
+            refused(import(&world, heavy).await).reason,
+            "MESSAGE_TOO_LARGE"
+        );
         let bad = messages(false, "no uuid", Vec::new());
         assert_eq!(refused(import(&world, bad).await).fields, ["request_id"]);
     })

@@ -78,7 +78,16 @@ impl World {
         let keys = folder.path().join("keys.json");
         KeyRing::create_file(&keys, &SystemEntropy, &SystemClock).expect("a key ring");
         let auth = AuthDouble::start(&ring(&keys), clock.clone()).await;
-        Self::over(url, auth, clock, folder).await
+        Self::over(url, auth, clock, folder, &[]).await
+    }
+
+    /// The same factory, stopped in order and started again with further settings.
+    pub(crate) async fn restarted_with(mut self, flags: &[&str]) -> Self {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        let _ = self.served.await;
+        Self::over(&self.url, self.auth, self.clock, self.folder, flags).await
     }
 
     async fn over(
@@ -86,9 +95,10 @@ impl World {
         auth: AuthDouble,
         clock: Arc<ManualClock>,
         folder: Arc<TempDir>,
+        flags: &[&str],
     ) -> Self {
         let path = |name: &str| folder.path().join(name).display().to_string();
-        let config = config(&[
+        let usual = [
             "--database-url",
             url,
             "--secrets",
@@ -103,8 +113,8 @@ impl World {
             "0",
             "--logins-per-minute",
             "0",
-        ])
-        .expect("good settings");
+        ];
+        let config = config(&[&usual[..], flags].concat()).expect("good settings");
         let ambient = Ambient {
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
@@ -140,7 +150,7 @@ impl World {
         self.served.abort();
         let _ = self.served.await;
         self.clock.advance(later);
-        Self::over(&self.url, self.auth, self.clock, self.folder).await
+        Self::over(&self.url, self.auth, self.clock, self.folder, &[]).await
     }
 
     /// The orderly end.
