@@ -2,7 +2,9 @@
 
 use super::harness::*;
 use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::access_token_service_client::AccessTokenServiceClient;
 use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
+use millgate_contract::auth::v1::service_account_service_client::ServiceAccountServiceClient;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
@@ -155,6 +157,82 @@ async fn it_serves_says_that_it_is_well_and_stops_when_told() {
     .await;
 }
 
+/// Every secret that a machine is given, each used well and badly.
+async fn secrets_of_machines(endpoint: &str) -> Vec<String> {
+    let channel = connect(endpoint).await;
+    let mut auth = AuthServiceClient::new(channel.clone());
+    let admin = auth.login(login(ADMIN, PASSWORD)).await.expect("logged in");
+    let admin = admin.into_inner().access_token;
+    let mut accounts = ServiceAccountServiceClient::new(channel.clone());
+    let shop = super::machines::wanted("shop", &["tokens.exchange", "profile"]);
+    let shop = accounts.create_service_account(with(&admin, shop)).await;
+    let shop = shop.expect("made").into_inner().client_secret;
+    let issue = |secret: &str| pb::IssueServiceTokenRequest {
+        client_id: "shop".into(),
+        client_secret: secret.to_owned(),
+        scope: String::new(),
+    };
+    let service = auth
+        .issue_service_token(issue(&shop))
+        .await
+        .expect("issued");
+    let service = service.into_inner().access_token;
+    let rotation = pb::RotateSecretRequest {
+        client_id: "shop".into(),
+        ..Default::default()
+    };
+    let rotated = accounts.rotate_secret(with(&admin, rotation)).await;
+    let rotated = rotated.expect("rotated").into_inner().client_secret;
+    let broken = format!("{}x", &rotated[..52]);
+    let _ = auth.issue_service_token(issue(&broken)).await;
+
+    let mut tokens = AccessTokenServiceClient::new(channel);
+    let request = pb::CreateAccessTokenRequest {
+        access_token: Some(pb::AccessToken {
+            name: "a script".into(),
+            scopes: vec!["profile".into()],
+            expire_time: Some(prost_types::Timestamp {
+                seconds: millgate_platform::Clock::now_seconds(&millgate_platform::SystemClock)
+                    + 3600,
+                nanos: 0,
+            }),
+            ..Default::default()
+        }),
+        request_id: String::new(),
+    };
+    let personal = tokens.create_access_token(with(&admin, request)).await;
+    let personal = personal.expect("made").into_inner().token;
+    let trade = |token: &str| pb::ExchangeAccessTokenRequest {
+        token: token.to_owned(),
+        scope: String::new(),
+    };
+    let cut = tokens
+        .exchange_access_token(trade(&personal))
+        .await
+        .expect("exchanged");
+    let cut = cut.into_inner().access_token;
+    let _ = tokens.exchange_access_token(trade(&cut)).await;
+    // Sent where it must not be.
+    let _ = auth.who_am_i(with(&personal, pb::WhoAmIRequest {})).await;
+    let subject = |token: &str| pb::ExchangeTokenRequest {
+        subject_token: token.to_owned(),
+        ..Default::default()
+    };
+    let acting = auth.exchange_token(with(&service, subject(&admin))).await;
+    let acting = acting.expect("exchanged").into_inner().access_token;
+    let _ = auth
+        .exchange_token(with(&service, subject(&personal)))
+        .await;
+    for token in [&personal, &cut, &acting, &service] {
+        let request = pb::RevokeTokenRequest {
+            token: token.clone(),
+            ..Default::default()
+        };
+        auth.revoke_token(request).await.expect("always OK");
+    }
+    vec![admin, shop, service, rotated, broken, personal, cut, acting]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn its_log_tells_who_did_what_and_never_a_secret() {
     at_both(async |place| {
@@ -208,6 +286,7 @@ async fn its_log_tells_who_did_what_and_never_a_secret() {
                 .into_inner()
                 .access_token,
         );
+        secrets.extend(secrets_of_machines(&running.endpoint).await);
         drop(auth);
         let log = running.stop();
         for secret in secrets {

@@ -15,7 +15,58 @@ async fn every_call(
         Request::from_parts(metadata, tonic::Extensions::default(), message)
     }
     let (mut auth, mut users) = (house.auth.clone(), house.users.clone());
+    let (mut accounts, mut tokens) = (house.service_accounts.clone(), house.access_tokens.clone());
     let results: Vec<Result<(), Status>> = vec![
+        auth.exchange_token(dressed(dress(), pb::ExchangeTokenRequest::default()))
+            .await
+            .map(drop),
+        accounts
+            .create_service_account(dressed(dress(), pb::CreateServiceAccountRequest::default()))
+            .await
+            .map(drop),
+        accounts
+            .get_service_account(dressed(dress(), pb::GetServiceAccountRequest::default()))
+            .await
+            .map(drop),
+        accounts
+            .list_service_accounts(dressed(dress(), pb::ListServiceAccountsRequest::default()))
+            .await
+            .map(drop),
+        accounts
+            .update_service_account(dressed(dress(), pb::UpdateServiceAccountRequest::default()))
+            .await
+            .map(drop),
+        accounts
+            .rotate_secret(dressed(dress(), pb::RotateSecretRequest::default()))
+            .await
+            .map(drop),
+        accounts
+            .disable_service_account(dressed(
+                dress(),
+                pb::DisableServiceAccountRequest::default(),
+            ))
+            .await
+            .map(drop),
+        accounts
+            .enable_service_account(dressed(dress(), pb::EnableServiceAccountRequest::default()))
+            .await
+            .map(drop),
+        accounts
+            .delete_service_account(dressed(dress(), pb::DeleteServiceAccountRequest::default()))
+            .await
+            .map(drop),
+        tokens
+            .create_access_token(dressed(dress(), pb::CreateAccessTokenRequest::default()))
+            .await
+            .map(drop),
+        tokens
+            .list_access_tokens(dressed(dress(), pb::ListAccessTokensRequest::default()))
+            .await
+            .map(drop),
+        tokens
+            .revoke_access_token(dressed(dress(), pb::RevokeAccessTokenRequest::default()))
+            .await
+            .map(drop),
         auth.validate_token(dressed(dress(), pb::ValidateTokenRequest::default()))
             .await
             .map(drop),

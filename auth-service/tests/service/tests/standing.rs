@@ -7,7 +7,38 @@ use millgate_platform::on_write;
 /// Every call that a person's token reaches, tried with a token that should not be good any more.
 async fn refusals(house: &House, token: &str) -> Vec<String> {
     let (mut auth, mut users) = (house.auth.clone(), house.users.clone());
+    let (mut accounts, mut tokens) = (house.service_accounts.clone(), house.access_tokens.clone());
     vec![
+        reason(
+            accounts
+                .create_service_account(with(token, pb::CreateServiceAccountRequest::default()))
+                .await,
+        ),
+        reason(
+            accounts
+                .rotate_secret(with(token, pb::RotateSecretRequest::default()))
+                .await,
+        ),
+        reason(
+            accounts
+                .list_service_accounts(with(token, pb::ListServiceAccountsRequest::default()))
+                .await,
+        ),
+        reason(
+            tokens
+                .create_access_token(with(token, pb::CreateAccessTokenRequest::default()))
+                .await,
+        ),
+        reason(
+            tokens
+                .list_access_tokens(with(token, pb::ListAccessTokensRequest::default()))
+                .await,
+        ),
+        reason(
+            tokens
+                .revoke_access_token(with(token, pb::RevokeAccessTokenRequest::default()))
+                .await,
+        ),
         reason(auth.who_am_i(with(token, pb::WhoAmIRequest {})).await),
         reason(
             auth.validate_token(with(
