@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Status};
 use zeroize::Zeroizing;
 
@@ -73,6 +73,17 @@ impl Held {
 
     fn living(&self, now: i64) -> Option<SecretString> {
         (now < self.expires_at).then(|| self.token.clone())
+    }
+}
+
+/// Lets the next service see the same caller: passes the credential of the request that is being
+/// served on to a request that it causes, in place of any that is there.
+pub fn pass_on<T>(served: &MetadataMap, request: &mut Request<T>) {
+    request.metadata_mut().remove("authorization");
+    if let Some(entry) = served.get("authorization") {
+        let mut entry = entry.clone();
+        entry.set_sensitive(true);
+        request.metadata_mut().insert("authorization", entry);
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tonic::Status;
+use tonic::metadata::MetadataMap;
 use tonic::service::InterceptorLayer;
 use tower::layer::util::Stack;
 
-use crate::interceptor::GuardInterceptor;
+use crate::caller::Caller;
+use crate::interceptor::{self, GuardInterceptor};
 use crate::layer::RuleLayer;
 use crate::revocations::{NoRevocations, Revocations};
 use crate::rules::Rules;
@@ -57,6 +60,15 @@ impl Guard {
     pub fn with_revocations(mut self, revocations: Arc<dyn Revocations>) -> Self {
         self.revocations = revocations;
         self
+    }
+
+    /// Who calls a public method, where the handler would like to know: nobody without a token. The
+    /// caller is verified like any other, but no rule was looked at.
+    ///
+    /// # Errors
+    /// As a method that needs a token, when one was sent and is not good.
+    pub fn optional_caller(&self, metadata: &MetadataMap) -> Result<Option<Caller>, Status> {
+        interceptor::optional(&self.verifier, self.revocations.as_ref(), metadata)
     }
 
     /// The rule layer with the interceptor behind it. Neither guards anything without the other:

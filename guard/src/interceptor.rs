@@ -119,6 +119,18 @@ pub(crate) fn authenticate(
     identify(verifier, revocations, token)
 }
 
+/// Who is calling, if they say so.
+pub(crate) fn optional(
+    verifier: &Verifier,
+    revocations: &dyn Revocations,
+    metadata: &MetadataMap,
+) -> Result<Option<Caller>, Status> {
+    match bearer::find(metadata) {
+        Err(NoToken::Missing) => Ok(None),
+        _ => authenticate(verifier, revocations, metadata).map(Some),
+    }
+}
+
 /// Whose token it is, if it is good and nobody has taken it back.
 pub(crate) fn identify(
     verifier: &Verifier,

@@ -49,7 +49,7 @@ pub use ambient::{Clock, Entropy, SharedClock, SharedEntropy, SystemClock, Syste
 pub use bearer::bearer_token;
 pub use caller::{Caller, Principal};
 pub use claims::{Claims, MOST_ACTORS};
-pub use client::{IssuedToken, TokenSource};
+pub use client::{IssuedToken, TokenSource, pass_on};
 pub use feed::TrustFeed;
 pub use guard::Guard;
 pub use interceptor::GuardInterceptor;

@@ -288,3 +288,20 @@ async fn calls_that_were_refused_together_fetch_one_token() {
     source.forget();
     assert_eq!(token(&source).await.unwrap(), "token-3");
 }
+
+#[test]
+fn the_callers_credential_takes_the_place_of_ours_and_is_hidden() {
+    let mut served = MetadataMap::new();
+    let mut request = Request::new(());
+    let own = MetadataValue::from_static("Bearer own");
+    request.metadata_mut().insert("authorization", own.clone());
+    pass_on(&served, &mut request);
+    assert!(request.metadata().get("authorization").is_none());
+    served.insert("authorization", MetadataValue::from_static("Bearer theirs"));
+    request.metadata_mut().insert("authorization", own);
+    pass_on(&served, &mut request);
+    let entries: Vec<_> = request.metadata().get_all("authorization").iter().collect();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0], "Bearer theirs");
+    assert!(!format!("{request:?}").contains("theirs"));
+}
