@@ -12,6 +12,7 @@ use crate::config::Registration;
 use crate::domain::{KnownScopes, Micros, RefreshKeys, SessionLimits};
 use crate::hashing::HashingPool;
 use crate::tokens::Mint;
+use crate::trust::Trust;
 
 /// The service's parts, as its actions use them.
 pub(crate) struct App {
@@ -49,6 +50,8 @@ pub(crate) struct App {
     pub(crate) page_key: PageKey,
     /// Remembers answers by `request_id`.
     pub(crate) idempotency: Idempotency,
+    /// What the guards of all services are told.
+    pub(crate) trust: Trust,
     /// What the security events go through.
     pub(crate) audit: Audit,
 }

@@ -156,6 +156,20 @@ pub struct Config {
     #[command(flatten)]
     pub keys: KeyArgs,
 
+    /// The age at which a signing key is replaced by itself, as by `RotateKey`; never, when it is not set.
+    #[arg(long, env = "AUTH_KEY_MAX_AGE", value_parser = duration, value_name = "TIME")]
+    pub key_max_age: Option<Duration>,
+
+    /// How long a new key is announced at least before it signs: services that do not follow the trust feed read their
+    /// key file again in that time.
+    #[arg(long, env = "AUTH_KEY_ANNOUNCED_FOR", default_value = "10s", value_parser = duration, value_name = "TIME")]
+    pub key_announced_for: Duration,
+
+    /// A second key file, kept in step with the first, for services that only verify: without the private halves of
+    /// EdDSA keys.
+    #[arg(long, env = "AUTH_VERIFIER_KEYS", value_name = "PATH")]
+    pub verifier_keys: Option<PathBuf>,
+
     /// How the database is used.
     #[command(flatten)]
     pub database: DatabaseOptions,
@@ -206,8 +220,9 @@ pub(crate) struct Checked {
     pub(crate) factory_scopes: Scopes,
 }
 
-/// What the factory's service account may do: keep the logins of the customers that it makes.
-const FACTORY_SCOPES: &str = "users.read users.write";
+/// What the factory's service account may do: keep the logins of the customers that it makes, and learn what is
+/// revoked.
+const FACTORY_SCOPES: &str = "trust.watch users.read users.write";
 const SHORTEST_LIFE: Duration = Duration::from_secs(10);
 const SHORTEST_SESSION: Duration = Duration::from_secs(60);
 const LONGEST_SESSION: Duration = Duration::from_secs(365 * 24 * 60 * 60);

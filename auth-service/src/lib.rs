@@ -21,6 +21,7 @@ mod start;
 mod store;
 mod sweep;
 mod tokens;
+mod trust;
 mod wire;
 
 pub use audit::verify::{Finding, FindingKind, Progress, Verification};

@@ -22,6 +22,9 @@ use crate::hashing::HashingPool;
 use crate::running::Running;
 use crate::store::MIGRATIONS;
 use crate::tokens::Mint;
+use crate::trust::Trust;
+use crate::trust::feed::Feed;
+use crate::trust::keeper::{self, Keeper};
 use crate::{provision, service, store, sweep};
 
 /// Where the accounts are when nobody says otherwise: in the folder that the service was started in.
@@ -57,6 +60,8 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     }
     let (resets, inbox) = Desk::open(config.mail.mailer()?);
     let app = Arc::new(app(&config, &checked, &ring, &ambient, resets).await?);
+    app.trust.keeper.write_verifiers(&ring.current()).await?;
+    let feed = Feed::begin(&app, config.access_token_life).await?;
     let mut server = server(&config, &app, ambient.entropy)?;
     server.metrics = config.metrics.start(&mut background).await?;
     if let Some(metrics) = &server.metrics {
@@ -64,10 +69,13 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         if let Some(inbox) = &inbox {
             inbox.register(metrics);
         }
+        metrics.revocations("auth", app.trust.known.clone());
     }
     provision::factory_account(&app, &checked, factory_secret).await?;
     // Last: a start that fails after it would leave an administrator whose password nobody was told.
     let admin_created = provision::first_admin(&app, &checked, admin_password).await?;
+    background.spawn(feed.run(app.clone()));
+    background.spawn(keeper::run(app.clone()));
     background.spawn(sweep::run(app.clone()));
     if let Some(inbox) = inbox {
         inbox.spawn(&app, &mut background);
@@ -107,6 +115,10 @@ impl Prepared {
         let served = server.serve(listener, shutdown).await;
         background.shutdown().await;
         audit::sealer::finish(&app).await;
+        // A rotation need not wait for this replica any more; without a word it would for a while.
+        if let Err(fault) = store::trust::left(&app.db, &app.trust.replica).await {
+            tracing::debug!(%fault, "left without a word");
+        }
         app.db.close().await;
         served
     }
@@ -160,6 +172,17 @@ pub(crate) async fn app(
         entropy.clone(),
     )?;
     let expect = config.expectations.clone();
+    let keeper = Keeper {
+        ring: ring.clone(),
+        file: config.keys.keys.clone(),
+        permissions: config.keys.keys_permissions.into(),
+        verifiers: config.verifier_keys.clone(),
+        longest_age: config.key_max_age,
+        announced_for: config.key_announced_for,
+        token_life: config.access_token_life,
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+    };
     Ok(App {
         mint: Mint::new(
             ring.signing()
@@ -172,6 +195,7 @@ pub(crate) async fn app(
         ),
         verifier: Arc::new(Verifier::new(ring.clone(), expect, clock.clone())),
         idempotency: Idempotency::new(&secrets.derive("idempotency"), clock.clone()),
+        trust: Trust::new(keeper, clock.clone(), &entropy),
         audit: Audit::open(&secrets, &config.audit_checkpoints())?,
         page_key: PageKey::new(&secrets.derive("page tokens")),
         refresh_keys: RefreshKeys {
@@ -204,7 +228,8 @@ fn server(config: &Config, app: &Arc<App>, entropy: SharedEntropy) -> Result<Ser
     let rules = rules()?
         .serving(service::SERVICES)
         .allow_public(&Server::public_services(true, config.reflection));
-    let guard = Guard::new(app.verifier.clone(), rules);
+    // The store is asked at every call, too; what the guard knows comes before the right to the method.
+    let guard = Guard::new(app.verifier.clone(), rules).with_revocations(app.trust.known.clone());
     let routes = service::routes(app, limits.max_message_bytes);
     let mut server = Server::new(guard, routes, service::SERVICES, DESCRIPTORS);
     server.readiness = vec![Probe::database(&app.db)];

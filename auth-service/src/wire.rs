@@ -3,6 +3,7 @@
 mod access_token;
 mod introspection;
 mod service_account;
+pub(crate) mod trust;
 
 use millgate_contract::auth::v1 as pb;
 use millgate_guard::Scopes;

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use millgate_platform::config::duration;
 use millgate_platform::{
     ClientTlsArgs, DatabaseOptions, KeyArgs, LimitArgs, MetricsArgs, ProxyArgs, TlsArgs,
 };
@@ -70,6 +72,20 @@ pub struct Config {
     /// Whether server reflection is served (it needs no token).
     #[arg(long, env = "FACTORY_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub reflection: bool,
+
+    /// Whether this service learns from the auth service what was revoked, over its trust feed. Without it a token is
+    /// good until it expires.
+    #[arg(long, env = "FACTORY_TRUST_FEED", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub trust_feed: bool,
+
+    /// Refuses every call with REVOCATION_UNAVAILABLE when the trust feed was not heard for longer than this, and before
+    /// it is first heard. Without it the service goes on with what it knows.
+    #[arg(long, env = "FACTORY_MAX_STALENESS", value_parser = duration, value_name = "TIME")]
+    pub max_staleness: Option<Duration>,
+
+    /// Whether the service is ready only once it has learnt what was revoked before it began.
+    #[arg(long, env = "FACTORY_AWAIT_TRUST_FEED", default_value_t = false, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub await_trust_feed: bool,
 
     /// The keys that tokens are verified with.
     #[command(flatten)]

@@ -12,6 +12,7 @@ mod prepare;
 mod registration;
 mod service;
 mod store;
+mod trust;
 
 pub use check::{Finding, check};
 pub use config::{ClientSecret, Config, DatabaseUrl};

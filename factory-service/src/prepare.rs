@@ -11,7 +11,7 @@ use millgate_contract::factory::v1::{
     production_service_server::ProductionServiceServer, report_service_server::ReportServiceServer,
     service_ticket_service_server::ServiceTicketServiceServer,
 };
-use millgate_guard::{Expectations, Guard, Rules, Verifier};
+use millgate_guard::{Expectations, Guard, LiveRevocations, Rules, Verifier};
 use millgate_platform::{
     Ambient, Database, Idempotency, PageKey, Probe, Propagation, ServeError, Server,
     ServiceSecrets, SharedClock, SharedEntropy, StartError, channel,
@@ -29,7 +29,7 @@ use crate::registration::{Registrar, reconciler};
 use crate::service::{
     Changes, Customers, Employees, Factory, Orders, Production, Products, Reports, Tickets,
 };
-use crate::store;
+use crate::{store, trust};
 
 const SERVICES: &[&str] = &[
     "millgate.factory.v1.CustomerService",
@@ -90,6 +90,14 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
         feed: feed.clone(),
         body_key: hmac::Key::new(hmac::HMAC_SHA256, &*secrets.derive("registrations")),
     });
+    let known = trust::follow(
+        &config,
+        config.client_tls.client()?.as_ref(),
+        registrar.auth.tokens(),
+        ring.clone(),
+        (clock.clone(), entropy.clone()),
+        &mut background,
+    )?;
     let verifier = Arc::new(Verifier::new(ring, Expectations::default(), clock.clone()));
     let factory = Arc::new(Factory {
         db: db.clone(),
@@ -132,7 +140,7 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     );
 
     let mut server = Server::new(
-        guard(verifier, config.reflection)?,
+        guard(verifier, known.clone(), config.reflection)?,
         routes.routes(),
         SERVICES,
         DESCRIPTORS,
@@ -144,6 +152,12 @@ pub async fn prepare(config: Config, ambient: Ambient) -> Result<Prepared, Start
     server.reflection = config.reflection;
     server.entropy = entropy;
     server.metrics = config.metrics.start(&mut background).await?;
+    if let (Some(metrics), Some(known)) = (&server.metrics, &known) {
+        metrics.revocations("factory", known.clone());
+    }
+    if let Some(known) = known.filter(|_| config.await_trust_feed) {
+        server.readiness.push(trust::probe(&known));
+    }
     Ok(Prepared {
         server,
         db,
@@ -173,12 +187,20 @@ fn auth(config: &Config, clock: &SharedClock, entropy: &SharedEntropy) -> Result
     Ok(Auth::new(channel, propagation, account, clock.clone()))
 }
 
-fn guard(verifier: Arc<Verifier>, reflection: bool) -> Result<Guard, StartError> {
+fn guard(
+    verifier: Arc<Verifier>,
+    known: Option<Arc<LiveRevocations>>,
+    reflection: bool,
+) -> Result<Guard, StartError> {
     let rules = Rules::from_descriptors(DESCRIPTORS)
         .map_err(|error| StartError::new("access rules", error.to_string()))?
         .serving(SERVICES)
         .allow_public(&Server::public_services(true, reflection));
-    Ok(Guard::new(verifier, rules))
+    let guard = Guard::new(verifier, rules);
+    Ok(match known {
+        Some(known) => guard.with_revocations(known),
+        None => guard,
+    })
 }
 
 impl Prepared {

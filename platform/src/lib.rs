@@ -27,6 +27,7 @@ pub mod shutdown;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod trust;
 
 pub use millgate_guard::{Clock, Entropy, SharedClock, SharedEntropy, SystemClock, SystemEntropy};
 
@@ -38,7 +39,7 @@ pub use config::{
 };
 pub use context::RequestContext;
 pub use database::{
-    Affected, Database, DatabaseOptions, Migrations, Tx, Violation, ViolationKind, violated,
+    Affected, Database, DatabaseOptions, Migrations, Tx, Violation, ViolationKind, Wake, violated,
 };
 pub use etag::Etag;
 pub use fault::{Fault, FieldViolation, Reason};

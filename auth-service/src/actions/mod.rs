@@ -7,6 +7,7 @@ pub(crate) mod audit_log;
 pub(crate) mod exchange;
 pub(crate) mod import;
 pub(crate) mod introspect;
+pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod password;

@@ -18,6 +18,7 @@ mod service_account;
 mod session;
 pub(crate) mod throttle;
 mod time;
+pub(crate) mod trust;
 mod user;
 mod username;
 mod words;

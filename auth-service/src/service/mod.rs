@@ -7,6 +7,7 @@ mod import;
 mod service_accounts;
 mod sessions;
 mod sign_in;
+mod trust;
 mod users;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use millgate_contract::auth::v1::audit_service_server::AuditServiceServer;
 use millgate_contract::auth::v1::auth_service_server::AuthServiceServer;
 use millgate_contract::auth::v1::service_account_service_server::ServiceAccountServiceServer;
 use millgate_contract::auth::v1::session_service_server::SessionServiceServer;
+use millgate_contract::auth::v1::trust_service_server::TrustServiceServer;
 use millgate_contract::auth::v1::user_service_server::UserServiceServer;
 use millgate_guard::{Admitted, Anyone, Caller, Refusal};
 use tonic::metadata::MetadataMap;
@@ -34,6 +36,7 @@ pub(crate) const SERVICES: &[&str] = &[
     "millgate.auth.v1.AuthService",
     "millgate.auth.v1.ServiceAccountService",
     "millgate.auth.v1.SessionService",
+    "millgate.auth.v1.TrustService",
     "millgate.auth.v1.UserService",
 ];
 
@@ -65,7 +68,10 @@ pub(crate) fn routes(app: &Arc<App>, max_message_bytes: usize) -> Routes {
             .max_decoding_message_size(max_message_bytes);
     let sessions = SessionServiceServer::new(sessions::Sessions(app.clone()))
         .max_decoding_message_size(max_message_bytes);
+    let trust = TrustServiceServer::new(trust::Trust(app.clone()))
+        .max_decoding_message_size(max_message_bytes);
     let routes = Routes::new(auth)
+        .add_service(trust)
         .add_service(access_tokens)
         .add_service(service_accounts)
         .add_service(sessions)

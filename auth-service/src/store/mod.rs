@@ -14,6 +14,7 @@ pub(crate) mod session_list;
 pub(crate) mod sessions;
 pub(crate) mod standing;
 pub(crate) mod throttle;
+pub(crate) mod trust;
 pub(crate) mod user_list;
 pub(crate) mod users;
 

@@ -33,5 +33,7 @@ mod tests {
     mod step_up;
     mod suspension;
     mod throttle;
+    mod trust;
+    mod trust_keys;
     mod validate;
 }

@@ -66,6 +66,11 @@ impl Auth {
         }
     }
 
+    /// Our own tokens there.
+    pub(crate) fn tokens(&self) -> TokenSource {
+        self.tokens.clone()
+    }
+
     /// Makes a user with the role `customer`, under an id of ours. The same id again gives the same user.
     pub(crate) async fn create_customer(
         &self,

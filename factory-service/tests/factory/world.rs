@@ -109,6 +109,8 @@ impl World {
             &auth.endpoint,
             "--client-secret",
             "a secret of the factory",
+            "--trust-feed",
+            "false",
             "--calls-per-second",
             "0",
             "--logins-per-minute",

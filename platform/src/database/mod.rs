@@ -33,6 +33,7 @@ mod migrate;
 mod open;
 mod options;
 mod sqlite_file;
+mod wake;
 
 use std::{fmt, sync::Arc};
 
@@ -41,6 +42,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
 pub use error::{Violation, ViolationKind, violated};
 pub use migrate::Migrations;
 pub use options::DatabaseOptions;
+pub use wake::Wake;
 
 use crate::fault::Fault;
 
@@ -62,6 +64,8 @@ pub struct SqliteDatabase {
     pub(crate) writer: SqlitePool,
     /// The file under them.
     pub(crate) file: Arc<sqlite_file::SqliteFile>,
+    /// Who waits for what the writer inserts.
+    pub(crate) inserts: wake::Inserts,
 }
 
 /// One of the pools of a [`Database`], for the macros.

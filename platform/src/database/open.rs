@@ -20,6 +20,7 @@ use sqlx::{
 
 use super::{
     Database, DatabaseOptions, Migrations, SqliteDatabase, migrate, sqlite_file::SqliteFile,
+    wake::Inserts,
 };
 use crate::config::StartError;
 
@@ -106,7 +107,10 @@ async fn open_sqlite(
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(options.acquire_timeout);
+    let inserts = Inserts::default();
+    let watched = inserts.clone();
     let writer = SqlitePoolOptions::new()
+        .after_connect(move |connection, _| Box::pin(watched.clone().watch(connection)))
         .max_connections(1)
         .acquire_timeout(options.acquire_timeout)
         .test_before_acquire(false)
@@ -128,6 +132,7 @@ async fn open_sqlite(
         reader,
         writer,
         file: Arc::new(file),
+        inserts,
     }))
 }
 

@@ -99,6 +99,8 @@ pub(crate) struct House {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) auth: AuthServiceClient<Channel>,
     pub(crate) users: UserServiceClient<Channel>,
+    /// For the clients of the other services.
+    pub(crate) channel: Channel,
     pub(crate) service_accounts: ServiceAccountServiceClient<Channel>,
     pub(crate) access_tokens: AccessTokenServiceClient<Channel>,
     pub(crate) audit: AuditServiceClient<Channel>,
@@ -185,7 +187,8 @@ impl House {
             access_tokens: AccessTokenServiceClient::new(channel.clone()),
             service_accounts: ServiceAccountServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel.clone()),
-            sessions: SessionServiceClient::new(channel),
+            sessions: SessionServiceClient::new(channel.clone()),
+            channel,
             db,
             issuer: Issuer::over(SharedRing::new(ring), clock.clone()),
             place,

@@ -1,0 +1,317 @@
+//! Keys come and go without an outage, and at once when one was stolen.
+
+use std::time::Duration;
+
+use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::trust_service_client::TrustServiceClient;
+use millgate_guard::{FilePermissions, KeyRing, SharedRing};
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::harness::{House, on_both, on_both_with, reason, with};
+use super::trust::{Elsewhere, until};
+
+const QUICK: &[&str] = &["--key-announced-for", "0s"];
+
+fn trust(house: &House) -> TrustServiceClient<Channel> {
+    TrustServiceClient::new(house.channel.clone())
+}
+
+async fn keys(house: &House, token: &str) -> pb::ListKeysResponse {
+    let listed = trust(house)
+        .list_keys(with(token, pb::ListKeysRequest {}))
+        .await;
+    listed.expect("listed").into_inner()
+}
+
+async fn rotate(
+    house: &House,
+    token: &str,
+    algorithm: pb::KeyAlgorithm,
+) -> Result<pb::Key, Status> {
+    let request = pb::RotateKeyRequest {
+        algorithm: algorithm.into(),
+    };
+    let rotated = trust(house).rotate_key(with(token, request)).await;
+    rotated.map(tonic::Response::into_inner)
+}
+
+async fn retire(house: &House, token: &str, key_id: &str, force: bool) -> Result<(), Status> {
+    let request = pb::RetireKeyRequest {
+        key_id: key_id.to_owned(),
+        force,
+    };
+    trust(house)
+        .retire_key(with(token, request))
+        .await
+        .map(drop)
+}
+
+fn active(keys: &pb::ListKeysResponse) -> String {
+    let active = |key: &&pb::Key| key.state() == pb::KeyState::Active;
+    keys.keys
+        .iter()
+        .find(active)
+        .expect("a key that signs")
+        .key_id
+        .clone()
+}
+
+#[tokio::test]
+async fn a_rotation_waits_for_the_guard_that_has_not_got_the_key_and_names_it() {
+    on_both_with(QUICK, async |house| {
+        let admin = house.admin().await;
+        let path = house.place.folder.path().join("keys.json");
+        let old_file = KeyRing::load(&path, FilePermissions::Private).expect("the ring");
+        let stale = Elsewhere::with_ring(&house, SharedRing::new(old_file)).await;
+        let ready = Elsewhere::of(&house).await;
+        drop(ready);
+        let before = active(&keys(&house, &admin).await);
+
+        let announced = rotate(&house, &admin, pb::KeyAlgorithm::Unspecified)
+            .await
+            .expect("announced");
+        assert_eq!(announced.state(), pb::KeyState::Announced);
+        assert_ne!(announced.key_id, before);
+        // Asked again, nothing more is made.
+        let again = rotate(&house, &admin, pb::KeyAlgorithm::Hs256).await;
+        assert_eq!(again.expect("the same").key_id, announced.key_id);
+        let other = rotate(&house, &admin, pb::KeyAlgorithm::Eddsa).await;
+        assert_eq!(reason(other), "STATE_CONFLICT");
+
+        // It waits, and says for whom.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let listed = keys(&house, &admin).await;
+        assert_eq!(active(&listed), before);
+        let waiting = &listed.keys[1].unknown_to;
+        assert_eq!(waiting.len(), 1, "{waiting:?}");
+        assert_eq!(
+            (waiting[0].client_id.as_str(), waiting[0].instance.as_str()),
+            ("factory-service", "elsewhere")
+        );
+        assert!(
+            listed
+                .guards
+                .iter()
+                .any(|guard| guard.client_id == "auth-service")
+        );
+
+        // The operator brings it the key.
+        let file = KeyRing::load(&path, FilePermissions::Private).expect("the ring");
+        stale.ring.replace(file).expect("taken");
+        until("the new key signs", async || {
+            active(&keys(&house, &admin).await) == announced.key_id
+        })
+        .await;
+        let (_, tokens) = house.person("after", pb::Role::User).await;
+        assert_eq!(stale.refuses(&tokens.access_token), None);
+        // What the old key signed lives on: the administrator is still one.
+        let listed = keys(&house, &admin).await;
+        assert_eq!(listed.keys[0].state(), pb::KeyState::Retiring);
+        assert_eq!(
+            reason(retire(&house, &admin, &before, false).await),
+            "STATE_CONFLICT"
+        );
+        assert_eq!(
+            reason(retire(&house, &admin, &announced.key_id, false).await),
+            "STATE_CONFLICT"
+        );
+
+        // And is removed when the last of its tokens has expired.
+        house.clock.advance(Duration::from_secs(16 * 60));
+        let admin = house.admin().await;
+        until("the old key is gone", async || {
+            keys(&house, &admin).await.keys.len() == 1
+        })
+        .await;
+        let file = KeyRing::load(&path, FilePermissions::Private).expect("the ring");
+        assert_eq!(file.kids().collect::<Vec<_>>(), [announced.key_id.as_str()]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stolen_key_is_refused_everywhere_at_once() {
+    on_both_with(&["--key-announced-for", "1h"], async |house| {
+        let elsewhere = Elsewhere::of(&house).await;
+        let admin = house.admin().await;
+        let (_, tokens) = house.person("somebody", pb::Role::User).await;
+        let stolen = active(&keys(&house, &admin).await);
+        let thief = house.issuer.user(1, "admin").token();
+        assert_eq!(elsewhere.refuses(&thief), None);
+        // Nobody would sign any more.
+        assert_eq!(
+            reason(retire(&house, &admin, &stolen, true).await),
+            "STATE_CONFLICT"
+        );
+        let next = rotate(&house, &admin, pb::KeyAlgorithm::Unspecified)
+            .await
+            .expect("announced");
+        retire(&house, &admin, &stolen, true)
+            .await
+            .expect("removed");
+        for token in [&thief, &tokens.access_token, &admin] {
+            until("refused elsewhere", async || {
+                matches!(
+                    elsewhere.refuses(token),
+                    Some("TOKEN_REVOKED" | "TOKEN_INVALID")
+                )
+            })
+            .await;
+        }
+        let told = reason(house.who_am_i(&admin).await);
+        assert!(
+            ["TOKEN_REVOKED", "TOKEN_INVALID"].contains(&told.as_str()),
+            "{told}"
+        );
+        // Who logs in again is let in, with the other key; and the refresh token works.
+        let admin = house.admin().await;
+        assert_eq!(active(&keys(&house, &admin).await), next.key_id);
+        let refreshed = house
+            .refresh(&tokens.refresh_token)
+            .await
+            .expect("refreshed");
+        until("taken", async || {
+            elsewhere.refuses(&refreshed.access_token).is_none()
+        })
+        .await;
+        // The thief's ring still has it; the guards refuse it for ever, also those that come later.
+        house.clock.advance(Duration::from_secs(48 * 60 * 60));
+        let later = Elsewhere::of(&house).await;
+        assert!(later.known.stats().entries > 0);
+        let forged = house.issuer.user(1, "admin").token();
+        assert!(later.refuses(&forged).is_some());
+        // A second time is no fault.
+        let admin = house.admin().await;
+        retire(&house, &admin, &stolen, true)
+            .await
+            .expect("still removed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn from_one_secret_to_a_pair_is_a_rotation_like_any_other() {
+    on_both_with(QUICK, async |house| {
+        let elsewhere = Elsewhere::of(&house).await;
+        let admin = house.admin().await;
+        let jwks = async || {
+            let asked = trust(&house).get_jwks(pb::GetJwksRequest {}).await;
+            asked.expect("public").into_inner().keys
+        };
+        assert!(jwks().await.is_empty());
+        let next = rotate(&house, &admin, pb::KeyAlgorithm::Eddsa)
+            .await
+            .expect("announced");
+        until("the pair signs", async || {
+            active(&keys(&house, &admin).await) == next.key_id
+        })
+        .await;
+        let public = jwks().await;
+        assert_eq!(public.len(), 1);
+        assert_eq!(
+            (
+                public[0].kty.as_str(),
+                public[0].crv.as_str(),
+                public[0].alg.as_str()
+            ),
+            ("OKP", "Ed25519", "EdDSA")
+        );
+        assert_eq!(public[0].kid, next.key_id);
+        let (_, tokens) = house.person("somebody", pb::Role::User).await;
+        until("taken", async || {
+            elsewhere.refuses(&tokens.access_token).is_none()
+        })
+        .await;
+        assert_eq!(elsewhere.refuses(&admin), None);
+        house.who_am_i(&tokens.access_token).await.expect("known");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_old_enough_is_replaced_by_itself() {
+    let settings = &["--key-announced-for", "0s", "--key-max-age", "30d"];
+    on_both_with(settings, async |house| {
+        let admin = house.admin().await;
+        let before = active(&keys(&house, &admin).await);
+        house.clock.advance(Duration::from_secs(31 * 24 * 60 * 60));
+        let admin = house.admin().await;
+        until("another key signs", async || {
+            active(&keys(&house, &admin).await) != before
+        })
+        .await;
+        assert_eq!(keys(&house, &admin).await.keys.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_administrators_who_have_just_proved_who_they_are_change_keys() {
+    on_both(async |house| {
+        let (_, user) = house.person("staff", pb::Role::User).await;
+        let token = &user.access_token;
+        let any = pb::KeyAlgorithm::Unspecified;
+        assert_eq!(reason(rotate(&house, token, any).await), "ROLE_DENIED");
+        assert_eq!(
+            reason(retire(&house, token, "a", true).await),
+            "ROLE_DENIED"
+        );
+        let admin = house.admin().await;
+        for bad in ["", "a b", &"k".repeat(65)] {
+            assert_eq!(
+                reason(retire(&house, &admin, bad, false).await),
+                "FIELD_INVALID"
+            );
+        }
+        assert_eq!(
+            reason(retire(&house, &admin, "nobody", false).await),
+            "KEY_NOT_FOUND"
+        );
+        let request = pb::RotateKeyRequest { algorithm: 9 };
+        let odd = trust(&house).rotate_key(with(&admin, request)).await;
+        assert_eq!(reason(odd), "FIELD_INVALID");
+        house.clock.advance(Duration::from_secs(301));
+        assert_eq!(
+            reason(rotate(&house, &admin, any).await),
+            "FRESH_TOKEN_REQUIRED"
+        );
+        assert_eq!(keys(&house, &admin).await.keys.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_file_for_verifiers_is_kept_in_step_and_signs_nothing() {
+    on_both(async |house| {
+        let place = house.close().await;
+        let path = place.folder.path().join("verifiers.json");
+        let text = path.display().to_string();
+        let settings = [
+            "--verifier-keys",
+            text.as_str(),
+            "--key-announced-for",
+            "0s",
+        ];
+        let house = House::open(place, &settings).await;
+        let verifiers = || KeyRing::load(&path, FilePermissions::Private).expect("a ring");
+        assert_eq!(verifiers().kids().count(), 1);
+        let admin = house.admin().await;
+        let next = rotate(&house, &admin, pb::KeyAlgorithm::Eddsa)
+            .await
+            .expect("announced");
+        until("the pair signs", async || {
+            active(&keys(&house, &admin).await) == next.key_id
+        })
+        .await;
+        until("the verifiers know", async || {
+            verifiers().active_kid() == next.key_id
+        })
+        .await;
+        assert!(verifiers().signer().is_none());
+        let elsewhere = Elsewhere::with_ring(&house, SharedRing::new(verifiers())).await;
+        let (_, tokens) = house.person("somebody", pb::Role::User).await;
+        assert_eq!(elsewhere.refuses(&tokens.access_token), None);
+    })
+    .await;
+}
