@@ -8,7 +8,6 @@ mod banner;
 mod cli;
 mod errors;
 mod folder;
-mod keys;
 mod policy;
 mod serve;
 mod settings;
@@ -33,9 +32,6 @@ struct Cli {
 enum Command {
     /// Starts the auth service, the factory service and the gateway.
     Serve(Box<serve::Args>),
-    /// The key ring that tokens are signed and verified with.
-    #[command(subcommand)]
-    Keys(keys::Command),
     #[command(flatten)]
     Cli(Box<cli::Command>),
     /// Prints who may call what, as Markdown: the content of docs/access.md.
@@ -52,7 +48,6 @@ async fn main() -> ExitCode {
     let ended = match cli.command {
         None => serve::run(cli.serve).await,
         Some(Command::Serve(args)) => serve::run(*args).await,
-        Some(Command::Keys(command)) => keys::run(&command),
         Some(Command::Cli(command)) => return cli::run(*command).await,
         Some(Command::Policy) => policy(),
         Some(Command::Errors) => {

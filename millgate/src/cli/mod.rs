@@ -5,6 +5,7 @@ mod audit;
 mod connect;
 mod failure;
 mod import;
+mod keys;
 mod local;
 mod output;
 mod people;
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     /// The products, as CSV files.
     #[command(subcommand)]
     Products(products::Command),
+    /// The key ring that tokens are signed and verified with.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Access tokens.
     #[command(subcommand)]
     Tokens(tokens::Command),
@@ -49,6 +53,7 @@ pub(crate) async fn run(command: Command) -> ExitCode {
         Command::Sessions(command) => sessions::run(command).await,
         Command::ServiceAccounts(command) => service_accounts::run(command).await,
         Command::Products(command) => products::run(command).await,
+        Command::Keys(command) => keys::run(command).await,
         Command::Tokens(command) => tokens::run(&command),
         Command::Audit(command) => audit::run(command).await,
     };
