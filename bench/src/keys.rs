@@ -59,10 +59,21 @@ impl Keys {
         ))
     }
 
+    /// The same, which checks every signature anew.
+    pub(crate) fn uncached_verifier(&self) -> Arc<Verifier> {
+        let (ring, clock) = (self.ring.clone(), Arc::new(SystemClock));
+        Arc::new(Verifier::new(ring, Expectations::default(), clock).without_cache())
+    }
+
     /// A token of staff, as the auth service would give it to this user.
     pub(crate) fn token(&self, user_id: i64) -> String {
+        self.signer.sign(&self.claims(user_id))
+    }
+
+    /// What such a token says.
+    pub(crate) fn claims(&self, user_id: i64) -> Claims {
         let now = SystemClock.now_seconds();
-        self.signer.sign(&Claims {
+        Claims {
             issuer: "millgate".to_owned(),
             audience: "millgate".to_owned(),
             subject: user_id.to_string(),
@@ -77,7 +88,7 @@ impl Keys {
             session: Some(SystemEntropy.uuid_v4().to_string()),
             generation: Some(0),
             actors: Vec::new(),
-        })
+        }
     }
 
     /// The `authorization` entry of such a token.
