@@ -237,6 +237,17 @@ async fn whatever_ends_a_persons_rights_is_refused_elsewhere_and_nothing_else() 
         refused_elsewhere(&elsewhere, &short, "SESSION_ENDED").await;
         elsewhere.takes(&one.access_token);
 
+        // One token alone.
+        let (_, one) = house.person("token", pb::Role::User).await;
+        let two = house.refresh(&one.refresh_token).await.expect("refreshed");
+        let request = pb::RevokeTokenRequest {
+            token: one.access_token.clone(),
+            ..Default::default()
+        };
+        auth.revoke_token(request).await.expect("revoked");
+        refused_elsewhere(&elsewhere, &one.access_token, "TOKEN_REVOKED").await;
+        elsewhere.takes(&two.access_token);
+
         elsewhere.takes(&bystander.access_token);
     })
     .await;
