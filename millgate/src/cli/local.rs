@@ -91,12 +91,6 @@ pub(crate) async fn reset_password(
     generate: bool,
     output: Output,
 ) -> Result<(), Failure> {
-    if !local.is_meant() {
-        return Err(Failure::Usage(
-            "a password is reset on the database of a stopped service: --local is needed"
-                .to_owned(),
-        ));
-    }
     let recovery = local.open().await?;
     let new = NewPassword::get(generate)?;
     let reset = recovery.reset_password(user, &new.password).await;

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
 use millgate_contract::auth::v1::user_service_client::UserServiceClient;
 use millgate_platform::{Entropy as _, SystemEntropy};
 use secrecy::ExposeSecret as _;
@@ -51,15 +52,18 @@ pub(crate) enum Command {
     Unlock(One),
     /// Takes over the accounts of another system with the hashes of their passwords.
     Import(Box<Import>),
-    /// Gives an account of a stopped service another password: for whoever has locked themselves out.
+    /// Mails the person a link to set their password anew; with --local, gives an account of a stopped service another
+    /// password: for whoever has locked themselves out.
     ResetPassword {
         /// Its id, user name or email address.
         user: String,
-        /// Generates the password and prints it once, instead of asking for it.
-        #[arg(long)]
+        /// With --local: generates the password and prints it once, instead of asking for it.
+        #[arg(long, requires = "local")]
         generate: bool,
         #[command(flatten)]
         local: Local,
+        #[command(flatten)]
+        remote: Remote,
         #[command(flatten)]
         output: Output,
     },
@@ -224,8 +228,33 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
             user,
             generate,
             local,
+            remote,
             output,
-        } => local::reset_password(&local, &user, generate, output).await,
+        } => {
+            if local.is_meant() {
+                return local::reset_password(&local, &user, generate, output).await;
+            }
+            session(&remote, async |line| {
+                let user = find(&line, &user).await?;
+                let request = pb::RequestPasswordResetRequest {
+                    // One of the two says which account it is.
+                    email: if user.username.is_empty() {
+                        user.email
+                    } else {
+                        String::new()
+                    },
+                    username: user.username,
+                };
+                let sent = AuthServiceClient::new(line)
+                    .request_password_reset(timed(request))
+                    .await?
+                    .into_inner();
+                output.one("RequestPasswordResetResponse", &sent, || {
+                    sent.message.clone()
+                })
+            })
+            .await
+        }
     }
 }
 
