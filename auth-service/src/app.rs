@@ -9,7 +9,7 @@ use ring::hmac;
 use crate::actions::password_reset::Desk;
 use crate::audit::Audit;
 use crate::config::Registration;
-use crate::domain::{KnownScopes, Micros, RefreshKeys, SessionLimits};
+use crate::domain::{FactorKeys, KnownScopes, Micros, RefreshKeys, SessionLimits};
 use crate::hashing::HashingPool;
 use crate::tokens::Mint;
 use crate::trust::Trust;
@@ -36,6 +36,10 @@ pub(crate) struct App {
     pub(crate) sessions: SessionLimits,
     /// What refresh tokens are made with.
     pub(crate) refresh_keys: RefreshKeys,
+    /// What second factors are kept under.
+    pub(crate) factor_keys: FactorKeys,
+    /// What authenticator apps call this installation.
+    pub(crate) totp_issuer: String,
     /// Under which service accounts' secrets are stored.
     pub(crate) client_key: hmac::Key,
     /// Under which the counters of attempts are stored.

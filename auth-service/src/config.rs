@@ -118,6 +118,15 @@ pub struct Config {
     #[arg(long, env = "AUTH_THROTTLES", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub throttles: bool,
 
+    /// What authenticator apps call this installation, beside the name of the account.
+    #[arg(
+        long,
+        env = "AUTH_TOTP_ISSUER",
+        default_value = "Millgate",
+        value_name = "NAME"
+    )]
+    pub totp_issuer: String,
+
     /// The name of the first administrator, made at the first start.
     #[arg(
         long,
@@ -224,6 +233,8 @@ pub(crate) struct Checked {
 /// revoked.
 const FACTORY_SCOPES: &str = "trust.watch users.read users.write";
 const SHORTEST_LIFE: Duration = Duration::from_secs(10);
+/// The longest name of the installation: a QR code with a longer one is too dense to scan.
+const LONGEST_ISSUER: usize = 64;
 const SHORTEST_SESSION: Duration = Duration::from_secs(60);
 const LONGEST_SESSION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -255,6 +266,11 @@ impl Config {
                 "AUTH_SESSION_IDLE",
                 "must be from 1m to AUTH_SESSION_ABSOLUTE",
             ));
+        }
+        let issuer = &self.totp_issuer;
+        if issuer.is_empty() || issuer.len() > LONGEST_ISSUER || issuer.contains(':') {
+            let message = "must be 1 to 64 bytes without a colon, which apps take for its end";
+            return Err(StartError::new("AUTH_TOTP_ISSUER", message));
         }
         let named = |name: &'static str| move |message: &str| StartError::new(name, message);
         Ok(Checked {
@@ -321,6 +337,8 @@ mod tests {
             ("--hash-memory", "1024", "AUTH_HASH_MEMORY"),
             ("--hash-passes", "17", "AUTH_HASH_PASSES"),
             ("--admin-username", "a", "AUTH_ADMIN_USERNAME"),
+            ("--totp-issuer", "https://example.com", "AUTH_TOTP_ISSUER"),
+            ("--totp-issuer", "", "AUTH_TOTP_ISSUER"),
             ("--factory-client-id", "7", "AUTH_FACTORY_CLIENT_ID"),
             ("--listen", "nowhere", "--listen"),
         ] {

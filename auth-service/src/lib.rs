@@ -13,6 +13,7 @@ pub mod import;
 mod mail;
 mod origin;
 mod provision;
+pub mod qr;
 mod recovery;
 mod running;
 mod service;

@@ -17,7 +17,7 @@ use crate::actions::password_reset::Desk;
 use crate::app::App;
 use crate::audit::{self, Audit};
 use crate::config::{Checked, Config};
-use crate::domain::{KnownScopes, RefreshKeys};
+use crate::domain::{FactorKeys, KnownScopes, RefreshKeys};
 use crate::hashing::HashingPool;
 use crate::running::Running;
 use crate::store::MIGRATIONS;
@@ -202,6 +202,9 @@ pub(crate) async fn app(
             derive: hmac_key("refresh derivation"),
             seal: hmac_key("refresh seal"),
         },
+        factor_keys: FactorKeys::new(&secrets)
+            .map_err(|error| StartError::new("AUTH_SECRETS", error.to_string()))?,
+        totp_issuer: config.totp_issuer.clone(),
         client_key: hmac_key("service account secrets"),
         access_token_key: hmac_key("personal access tokens"),
         throttle_key: hmac_key("throttles"),

@@ -7,6 +7,7 @@ use millgate_platform::Fault;
 
 use crate::app::App;
 use crate::domain::micros;
+use crate::domain::totp::forgotten_before;
 use crate::store;
 
 const INTERVAL: Duration = Duration::from_secs(10 * 60);
@@ -29,7 +30,8 @@ pub(crate) async fn run(app: Arc<App>) {
 }
 
 /// Deletes old sessions with their refresh tokens, counters of attempts that are forgotten, secrets that were replaced,
-/// personal access tokens and revoked tokens that have expired, and answers that are past their time.
+/// logins that got no code, second factors that were not confirmed, personal access tokens and revoked tokens that have
+/// expired, and answers that are past their time.
 async fn sweep(app: &App) -> Result<(), Fault> {
     let before = app
         .now()
@@ -39,6 +41,13 @@ async fn sweep(app: &App) -> Result<(), Fault> {
         tokio::task::yield_now().await;
     }
     while store::throttle::purge(&app.db, app.now()).await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    while store::login_challenges::purge(&app.db, app.now()).await? > 0 {
+        tokio::task::yield_now().await;
+    }
+    let forgotten = forgotten_before(app.now());
+    while store::second_factors::purge_pending(&app.db, forgotten).await? > 0 {
         tokio::task::yield_now().await;
     }
     let ended = app.now().saturating_sub(micros(ENDED_TOKENS));

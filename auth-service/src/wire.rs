@@ -12,7 +12,7 @@ use prost_types::Timestamp;
 
 use crate::actions::Issued;
 use crate::domain::{Email, ExternalId, Micros, Names, Role, User, UserState, Username};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use access_token::{ACCESS_TOKEN_TYPE, access_token, time};
 pub(crate) use introspection::introspection;
@@ -92,6 +92,18 @@ pub(crate) fn tokens(issued: &Issued, message: &str) -> pb::TokenResponse {
         token_type: TOKEN_TYPE.to_owned(),
         expires_in: issued.access.expires_in,
         session_id: issued.session.clone(),
+        ..pb::TokenResponse::default()
+    }
+}
+
+/// The answer to a login whose code is missing.
+pub(crate) fn code_wanted(token: &SecretString) -> pb::TokenResponse {
+    pb::TokenResponse {
+        status: "mfa_required".to_owned(),
+        message: "A code of the second factor is needed.".to_owned(),
+        mfa_required: true,
+        mfa_token: token.expose_secret().to_owned(),
+        ..pb::TokenResponse::default()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::store::throttle::Counted;
 #[must_use]
 pub(crate) struct Attempt {
     /// Nothing where the throttles are switched off.
-    counted: Option<Vec<u8>>,
+    counted: Option<(Vec<u8>, i64)>,
     /// The address's bucket, where there is one.
     address: Option<Vec<u8>>,
 }
@@ -52,8 +52,8 @@ impl Attempt {
         // Also when the account is blocked: whoever knocks all the same has used up one of the address's attempts.
         tx.commit().await?;
         match counted {
-            Counted::Admitted(_) => Ok(Self {
-                counted: Some(key),
+            Counted::Admitted(attempts) => Ok(Self {
+                counted: Some((key, attempts)),
                 address,
             }),
             Counted::Blocked(until) => Err(throttled(counter, until, now)),
@@ -68,11 +68,53 @@ impl Attempt {
         if let Some(address) = &self.address {
             store::throttle::pour_back(tx, address).await?;
         }
-        if let Some(key) = &self.counted {
+        if let Some((key, _)) = &self.counted {
             store::throttle::clear(tx, key).await?;
         }
         Ok(())
     }
+
+    /// The password was good, but a code is still missing: the address has not failed, and the attempts at the account
+    /// stay counted until the login is complete. Gives how many there are.
+    ///
+    /// # Errors
+    /// STORE_UNAVAILABLE.
+    pub(super) async fn half_succeeded(&self, tx: &mut Tx) -> Result<i64, Fault> {
+        if let Some(address) = &self.address {
+            store::throttle::pour_back(tx, address).await?;
+        }
+        Ok(self.counted.as_ref().map_or(0, |(_, attempts)| *attempts))
+    }
+}
+
+/// Refuses the second step of a login while the account's throttle does, for passwords tried since its first step: that
+/// one was let through, and was attempt number `since`.
+///
+/// # Errors
+/// ACCOUNT_THROTTLED with RetryInfo.
+pub(super) async fn refused_since(app: &App, user_id: i64, since: i64) -> Result<(), Fault> {
+    if !app.throttles {
+        return Ok(());
+    }
+    let (counter, now) = (Counter::Account(user_id), app.now());
+    let key = counter.stored(&app.throttle_key);
+    match store::throttle::look_at(&app.db, &key).await? {
+        Some((attempts, until)) if attempts > since && until > now => {
+            Err(throttled(counter, until, now))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Forgets the failed attempts of one kind: the login that they were part of is complete.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(super) async fn forgive(app: &App, tx: &mut Tx, counter: Counter<'_>) -> Result<(), Fault> {
+    if !app.throttles {
+        return Ok(());
+    }
+    store::throttle::clear(tx, &counter.stored(&app.throttle_key)).await
 }
 
 /// Counts a failed attempt at a service account, after the check: the secrets are long and random, so the right one is

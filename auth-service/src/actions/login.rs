@@ -1,14 +1,17 @@
 //! A name and a password become a session.
 
 use super::attempt::Attempt;
-use super::{Issued, begin_family, credentials_invalid};
+use super::{Issued, begin_family, credentials_invalid, second_step};
 use crate::app::App;
 use crate::audit::Event;
 use crate::domain::throttle::Counter;
-use crate::domain::{DeviceLabel, Email, EndReason, Password, Session, Username};
+use crate::domain::{
+    Code, DeviceLabel, Email, EndReason, Password, RefreshToken, Session, Username,
+};
 use crate::origin::Origin;
 use crate::store::{self, users::Credentials};
-use millgate_platform::Fault;
+use millgate_platform::{Fault, Tx};
+use secrecy::SecretString;
 
 /// How a person proves who they are here (RFC 8176).
 const PASSWORD_METHOD: &str = "pwd";
@@ -23,22 +26,31 @@ pub(crate) enum LoginName {
     Impossible(String),
 }
 
-/// Begins a session for whoever knows the password.
+/// What a login came to.
+pub(crate) enum LoggedIn {
+    /// A session.
+    Complete(Issued),
+    /// The password was good and a code is missing: what proves that, for [`second_step::complete`].
+    CodeWanted(SecretString),
+}
+
+/// Begins a session for whoever knows the password, and has the second factor where the account has one.
 ///
 /// Unknown name, wrong password, disabled account: the same answer, after the same work. The hash is computed with
 /// today's parameters where there is no account; an account whose hash is older costs what its hash says until its
-/// next login.
+/// next login. Whether there is a second factor is not looked at before the password was good.
 ///
 /// # Errors
-/// CREDENTIALS_INVALID; ACCOUNT_THROTTLED and RATE_LIMITED after too many failures, before anything is checked;
-/// OVERLOADED when too many passwords are being checked.
+/// CREDENTIALS_INVALID; ACCOUNT_THROTTLED, MFA_THROTTLED and RATE_LIMITED after too many failures, before anything is
+/// checked; OVERLOADED when too many passwords are being checked.
 pub(crate) async fn log_in(
     app: &App,
     name: &LoginName,
     password: &Password,
+    code: Option<&Code>,
     device: &DeviceLabel,
     origin: &Origin,
-) -> Result<Issued, Fault> {
+) -> Result<LoggedIn, Fault> {
     let event = |cause, subject| Event {
         what: "login",
         cause,
@@ -67,17 +79,56 @@ pub(crate) async fn log_in(
         return Err(credentials_invalid());
     }
     // A busy pool is no reason to refuse a login whose password was good.
-    let renewed = if check.outdated {
+    let renewed_hash = if check.outdated {
         app.hashing.hash(password).await.ok()
     } else {
         None
     };
-    let renewed = renewed.as_deref();
-    let Some(issued) = begin(app, &account, &attempt, renewed, device, origin).await? else {
-        event("changed_meanwhile", Some(account.id)).refused(app, origin);
-        return Err(credentials_invalid());
+    let proved = Proved {
+        account,
+        attempt,
+        renewed_hash,
     };
-    Ok(issued)
+    let id = proved.account.id;
+    // Whoever turns a factor on raises the generation, which is checked when the session begins: none can come between.
+    let done = match (second_step::is_on(app, id).await?, code) {
+        (false, _) => begin(app, &proved, device, origin)
+            .await?
+            .map(LoggedIn::Complete),
+        (true, None) => second_step::begin(app, &proved, device, origin)
+            .await?
+            .map(LoggedIn::CodeWanted),
+        (true, Some(code)) => second_step::at_once(app, &proved, code, device, origin)
+            .await?
+            .map(LoggedIn::Complete),
+    };
+    done.ok_or_else(|| {
+        event("changed_meanwhile", Some(id)).refused(app, origin);
+        credentials_invalid()
+    })
+}
+
+/// A good password.
+pub(super) struct Proved {
+    /// Whose.
+    pub(super) account: Credentials,
+    /// The attempt that it was.
+    pub(super) attempt: Attempt,
+    /// Its hash in today's format, where the stored one is older.
+    pub(super) renewed_hash: Option<String>,
+}
+
+impl Proved {
+    /// Stores the hash in today's format.
+    pub(super) async fn rehash(&self, tx: &mut Tx) -> Result<(), Fault> {
+        match &self.renewed_hash {
+            None => Ok(()),
+            Some(hash) => {
+                let (id, old) = (self.account.id, &self.account.password_hash);
+                store::users::rehash(tx, id, old, hash).await
+            }
+        }
+    }
 }
 
 impl LoginName {
@@ -104,47 +155,58 @@ pub(super) async fn find(app: &App, name: &LoginName) -> Result<Option<Credentia
 /// The session and its first tokens, unless the account has changed since its credentials were read.
 async fn begin(
     app: &App,
-    account: &Credentials,
-    attempt: &Attempt,
-    renewed_hash: Option<&str>,
+    proved: &Proved,
     device: &DeviceLabel,
     origin: &Origin,
 ) -> Result<Option<Issued>, Fault> {
-    let now = app.now();
+    let Credentials { id, generation, .. } = proved.account;
     let mut tx = app.db.begin().await?;
-    let Some(user) = store::users::log_in(&mut tx, account.id, account.generation, now).await?
-    else {
+    let Some(user) = store::users::log_in(&mut tx, id, generation, app.now()).await? else {
         return Ok(None);
     };
-    if let Some(hash) = renewed_hash {
-        store::users::rehash(&mut tx, user.id, &account.password_hash, hash).await?;
-    }
+    proved.rehash(&mut tx).await?;
+    let (session, refresh) =
+        open(app, &mut tx, id, PASSWORD_METHOD, device.as_str(), origin).await?;
+    proved.attempt.succeeded(&mut tx).await?;
+    tx.commit().await?;
+    Ok(Some(Issued::new(app, &user, &session, &refresh)))
+}
+
+/// Begins a session of a person whose account the transaction holds and who has proved by `methods` who they are. Those
+/// that they then have too many are ended.
+pub(super) async fn open(
+    app: &App,
+    tx: &mut Tx,
+    user_id: i64,
+    methods: &str,
+    device: &str,
+    origin: &Origin,
+) -> Result<(Session, RefreshToken), Fault> {
+    let now = app.now();
     let session = Session {
         id: app.entropy.uuid_v4().to_string(),
-        user_id: user.id,
+        user_id,
         auth_time: now,
-        amr: PASSWORD_METHOD.to_owned(),
+        amr: methods.to_owned(),
         create_time: now,
         last_used_time: now,
         ended_time: None,
     };
     let from = store::sessions::Origin {
-        device_label: device.as_str(),
+        device_label: device,
         address: &origin.address,
         user_agent: &origin.user_agent,
     };
-    store::sessions::insert(&mut tx, &session, &from).await?;
-    let surplus =
-        store::sessions::end_surplus(&mut tx, user.id, &session.id, app.sessions, now).await?;
-    let refresh = begin_family(app, &mut tx, &session).await?;
-    attempt.succeeded(&mut tx).await?;
+    store::sessions::insert(tx, &session, &from).await?;
+    let surplus = store::sessions::end_surplus(tx, user_id, &session.id, app.sessions, now).await?;
+    let refresh = begin_family(app, tx, &session).await?;
     let event = Event {
         what: "login",
-        subject: Some(user.id),
+        subject: Some(user_id),
         session: &session.id,
         ..Event::default()
     };
-    event.done(&mut tx, app, origin).await?;
+    event.done(tx, app, origin).await?;
     for session in &surplus {
         let event = Event {
             what: "session_end",
@@ -152,8 +214,7 @@ async fn begin(
             session,
             ..event
         };
-        event.done(&mut tx, app, origin).await?;
+        event.done(tx, app, origin).await?;
     }
-    tx.commit().await?;
-    Ok(Some(Issued::new(app, &user, &session, &refresh)))
+    Ok((session, refresh))
 }

@@ -15,6 +15,8 @@ pub(crate) mod password_reset;
 pub(crate) mod refresh;
 pub(crate) mod register;
 pub(crate) mod revoke_token;
+pub(crate) mod second_factor;
+pub(crate) mod second_step;
 pub(crate) mod service_accounts;
 pub(crate) mod service_token;
 pub(crate) mod sessions;

@@ -3,7 +3,7 @@
 use millgate_guard::Caller;
 use millgate_platform::{Fault, Fields, Reason};
 
-use super::{Issued, begin_family, credentials_invalid};
+use super::{Issued, begin_family, credentials_invalid, step_up};
 use crate::actions::attempt::Attempt;
 use crate::app::App;
 use crate::audit::Event;
@@ -18,8 +18,9 @@ use crate::store::users::Credentials;
 /// from then on, every other session has ended, and this session's refresh tokens are forgotten: new ones come back.
 ///
 /// # Errors
-/// CREDENTIALS_INVALID for a wrong current password, TOKEN_REVOKED or SESSION_ENDED when the account or the session
-/// changed meanwhile, ACCOUNT_THROTTLED after too many wrong ones, OVERLOADED when too many passwords are being checked.
+/// FRESH_TOKEN_REQUIRED where the account has a second factor and the token is old; CREDENTIALS_INVALID for a wrong
+/// current password, TOKEN_REVOKED or SESSION_ENDED when the account or the session changed meanwhile, ACCOUNT_THROTTLED
+/// after too many wrong ones, OVERLOADED when too many passwords are being checked.
 pub(crate) async fn change(
     app: &App,
     caller: &Caller,
@@ -48,6 +49,9 @@ pub(crate) async fn change(
     let names = [user.username.as_deref(), user.email.as_deref()];
     fields.parse("new_password", new.avoid(names.into_iter().flatten()));
     fields.finish()?;
+    step_up::at_its_level(app, caller, id)
+        .await
+        .inspect_err(|_| event("not_fresh").refused(app, origin))?;
     let account = store::users::credentials_by_id(&app.db, id)
         .await?
         .ok_or_else(revoked)?;

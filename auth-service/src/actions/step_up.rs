@@ -1,17 +1,17 @@
 //! A person proves once more who they are, in the session that they have.
 
 use millgate_guard::Caller;
-use millgate_platform::Fault;
+use millgate_platform::{Fault, Reason};
 
 use super::attempt::Attempt;
-use super::password;
+use super::{password, second_step};
 use crate::app::App;
 use crate::audit::Event;
-use crate::domain::{Micros, Password};
+use crate::domain::throttle::Counter;
+use crate::domain::{CODE_METHOD, Code, Micros, Password};
 use crate::origin::Origin;
 use crate::standing::{revoked, session_ended};
 use crate::store;
-use crate::store::users::Credentials;
 use crate::tokens::AccessToken;
 
 /// A fresh access token of the caller's session.
@@ -27,7 +27,7 @@ pub(crate) struct Fresh {
 /// Gives the caller a token that is fresh from now on.
 ///
 /// # Errors
-/// CREDENTIALS_INVALID for a wrong password, ACCOUNT_THROTTLED after too many, TOKEN_REVOKED or SESSION_ENDED when the
+/// CREDENTIALS_INVALID for a wrong password or code, ACCOUNT_THROTTLED or MFA_THROTTLED after too many, TOKEN_REVOKED or SESSION_ENDED when the
 /// account or the session changed meanwhile, OVERLOADED when too many passwords are being checked.
 pub(crate) async fn reauthenticate(
     app: &App,
@@ -51,9 +51,25 @@ pub(crate) async fn reauthenticate(
     let account = store::users::credentials_by_id(&app.db, id)
         .await?
         .ok_or_else(revoked)?;
-    let attempt = prove(app, &account, given)
+    let factor = second_step::is_on(app, id).await?;
+    if factor && given.code.is_none() {
+        return Err(Fault::field(
+            "totp_code",
+            "is needed: the account has a second factor",
+        ));
+    }
+    let attempt = password::prove(app, &account, &given.password)
         .await
         .inspect_err(|fault| event(password::cause(fault)).refused(app, origin))?;
+    let code = given.code.as_ref().filter(|_| factor);
+    let code_attempt = match code {
+        None => None,
+        Some(_) => Some(
+            Attempt::begin(app, Counter::SecondFactor(id), None)
+                .await
+                .inspect_err(|_| event("throttled").refused(app, origin))?,
+        ),
+    };
     let now = app.now();
     let mut tx = app.db.begin().await?;
     // Held at the generation whose password was checked: a change meanwhile must not be followed by a fresh token.
@@ -61,10 +77,19 @@ pub(crate) async fn reauthenticate(
         .await?
         .filter(|user| user.generation == account.generation)
         .ok_or_else(revoked)?;
+    if let Some(code) = code
+        && let Err(cause) = second_step::spend(app, &mut tx, id, code, origin).await?
+    {
+        event(cause).refused(app, origin);
+        return Err(second_step::code_wrong());
+    }
     let session = store::sessions::prove_again(&mut tx, session, id, now)
         .await?
         .ok_or_else(session_ended)?;
     attempt.succeeded(&mut tx).await?;
+    if let Some(attempt) = code_attempt {
+        attempt.succeeded(&mut tx).await?;
+    }
     event("").done(&mut tx, app, origin).await?;
     tx.commit().await?;
     Ok(Fresh {
@@ -78,9 +103,34 @@ pub(crate) async fn reauthenticate(
 pub(crate) struct Given {
     /// The password.
     pub(crate) password: Password,
+    /// A code of the second factor.
+    pub(crate) code: Option<Code>,
 }
 
-/// Everything that this account has to prove again, in order: the one place that says so.
-async fn prove(app: &App, account: &Credentials, given: &Given) -> Result<Attempt, Fault> {
-    password::prove(app, account, &given.password).await
+/// What a session was begun with counts for a change of the password this long: as long as for the methods whose rule
+/// asks for a fresh token.
+const FRESH: i64 = 15 * 60;
+
+/// Lets through who may change the password of an account that they know the password of. Where it has a second factor,
+/// the change needs a proof at the same level (NIST SP 800-63B-4 section 4.1): a token that both factors were proved
+/// for, and not long ago. Else whoever finds a session and the password would keep the person out.
+///
+/// # Errors
+/// FRESH_TOKEN_REQUIRED.
+pub(super) async fn at_its_level(app: &App, caller: &Caller, id: i64) -> Result<(), Fault> {
+    if !second_step::is_on(app, id).await? {
+        return Ok(());
+    }
+    let claims = caller.claims();
+    let with_code = claims.amr.iter().any(|method| method == CODE_METHOD);
+    let fresh = claims
+        .auth_time
+        .is_some_and(|proved| app.clock.now_seconds().saturating_sub(proved) <= FRESH);
+    if with_code && fresh {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Reason::FreshTokenRequired,
+        "the account has a second factor: prove both again first",
+    ))
 }

@@ -37,6 +37,8 @@ pub(crate) enum EndReason {
     Revoked,
     /// The person began more sessions than they may have at a time, and this was the one not used for the longest.
     TooMany,
+    /// The second factor was turned on, taken away, or given new recovery codes.
+    SecondFactorChanged,
 }
 
 impl EndReason {
@@ -47,6 +49,7 @@ impl EndReason {
             Self::RefreshReused => "refresh_reused",
             Self::PasswordChanged => "password_changed",
             Self::PasswordReset => "password_reset",
+            Self::SecondFactorChanged => "second_factor_changed",
             Self::RoleChanged => "role_changed",
             Self::Disabled => "disabled",
             Self::LogoutEverywhere => "logout_everywhere",

@@ -11,17 +11,21 @@ use tonic::{Request, Response, Status};
 
 use super::{Known, Visitor, sign_in};
 use crate::actions::introspect::introspect;
+use crate::actions::login::LoggedIn;
 use crate::actions::logout::{Holding, log_out};
 use crate::actions::{
     accounts, exchange, login, password, password_reset, refresh, register, revoke_token,
-    service_token, sessions, step_up,
+    second_step, service_token, sessions, step_up,
 };
 use crate::app::App;
-use crate::domain::RefreshToken;
+use crate::domain::{ChallengeToken, RefreshToken};
 use crate::wire::{self, ACCESS_TOKEN_TYPE, TOKEN_TYPE};
 
 /// The handlers over what they share.
 pub(super) struct Auth(pub(super) Arc<App>);
+
+/// For people, with the tokens of a login.
+const LOGGED_IN: &str = "Successfully logged in.";
 
 #[tonic::async_trait]
 impl AuthService for Auth {
@@ -46,12 +50,27 @@ impl AuthService for Auth {
         let Visitor {
             message, origin, ..
         } = Visitor::of(request)?;
-        let (name, password, device) = sign_in::login(&message)?;
-        let issued = login::log_in(&self.0, &name, &password, &device, &origin).await?;
-        Ok(Response::new(wire::tokens(
-            &issued,
-            "Successfully logged in.",
-        )))
+        let (name, password, code, device) = sign_in::login(&message)?;
+        let code = code.as_ref();
+        let done = login::log_in(&self.0, &name, &password, code, &device, &origin).await?;
+        Ok(Response::new(match done {
+            LoggedIn::Complete(issued) => wire::tokens(&issued, LOGGED_IN),
+            LoggedIn::CodeWanted(token) => wire::code_wanted(&token),
+        }))
+    }
+
+    async fn complete_login(
+        &self,
+        request: Request<pb::CompleteLoginRequest>,
+    ) -> Result<Response<pb::TokenResponse>, Status> {
+        let Visitor {
+            message, origin, ..
+        } = Visitor::of(request)?;
+        let code = sign_in::second_step(&message)?;
+        let token =
+            ChallengeToken::parse(&message.mfa_token).ok_or_else(second_step::challenge_invalid)?;
+        let issued = second_step::complete(&self.0, &token, &code, &origin).await?;
+        Ok(Response::new(wire::tokens(&issued, LOGGED_IN)))
     }
 
     async fn refresh(

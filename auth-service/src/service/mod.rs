@@ -4,6 +4,7 @@ mod access_tokens;
 mod audit;
 mod auth;
 mod import;
+mod second_factor;
 mod service_accounts;
 mod sessions;
 mod sign_in;
@@ -16,6 +17,7 @@ use axum::middleware;
 use millgate_contract::auth::v1::access_token_service_server::AccessTokenServiceServer;
 use millgate_contract::auth::v1::audit_service_server::AuditServiceServer;
 use millgate_contract::auth::v1::auth_service_server::AuthServiceServer;
+use millgate_contract::auth::v1::second_factor_service_server::SecondFactorServiceServer;
 use millgate_contract::auth::v1::service_account_service_server::ServiceAccountServiceServer;
 use millgate_contract::auth::v1::session_service_server::SessionServiceServer;
 use millgate_contract::auth::v1::trust_service_server::TrustServiceServer;
@@ -34,6 +36,7 @@ pub(crate) const SERVICES: &[&str] = &[
     "millgate.auth.v1.AccessTokenService",
     "millgate.auth.v1.AuditService",
     "millgate.auth.v1.AuthService",
+    "millgate.auth.v1.SecondFactorService",
     "millgate.auth.v1.ServiceAccountService",
     "millgate.auth.v1.SessionService",
     "millgate.auth.v1.TrustService",
@@ -63,6 +66,8 @@ pub(crate) fn routes(app: &Arc<App>, max_message_bytes: usize) -> Routes {
         .max_decoding_message_size(max_message_bytes);
     let audit = AuditServiceServer::new(audit::Audit(app.clone()))
         .max_decoding_message_size(max_message_bytes);
+    let second_factors = SecondFactorServiceServer::new(second_factor::SecondFactors(app.clone()))
+        .max_decoding_message_size(max_message_bytes);
     let service_accounts =
         ServiceAccountServiceServer::new(service_accounts::ServiceAccounts(app.clone()))
             .max_decoding_message_size(max_message_bytes);
@@ -73,6 +78,7 @@ pub(crate) fn routes(app: &Arc<App>, max_message_bytes: usize) -> Routes {
     let routes = Routes::new(auth)
         .add_service(trust)
         .add_service(access_tokens)
+        .add_service(second_factors)
         .add_service(service_accounts)
         .add_service(sessions)
         .add_service(users)

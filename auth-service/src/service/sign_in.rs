@@ -8,7 +8,7 @@ use crate::actions::login::LoginName;
 use crate::actions::revoke_token::Ending;
 use crate::actions::step_up::Given;
 use crate::domain::{
-    ClientId, ClientSecret, DeviceLabel, Email, MachineSecret, Names, NewPassword, Password,
+    ClientId, ClientSecret, Code, DeviceLabel, Email, MachineSecret, Names, NewPassword, Password,
     RefreshKeys, RefreshToken, ResetToken, SecretKind, Username,
 };
 use crate::wire::{self, ACCESS_TOKEN_TYPE};
@@ -53,17 +53,27 @@ pub(super) fn names(
     fields.parse(&format!("{prefix}username"), Names::new(name, address))
 }
 
-/// The name, the password and the device of a login.
+/// The name, the password, the code and the device of a login.
+pub(super) type Login = (LoginName, Password, Option<Code>, DeviceLabel);
+
+/// Who logs in, and with what.
 ///
 /// A name that no account can have is no fault of the request: it is answered like any name that is unknown.
-pub(super) fn login(
-    message: &pb::LoginRequest,
-) -> Result<(LoginName, Password, DeviceLabel), Fault> {
+pub(super) fn login(message: &pb::LoginRequest) -> Result<Login, Fault> {
     let mut fields = Fields::new();
     let name = fields.parse("username", login_name(&message.username, &message.email));
     let password = fields.parse("password", Password::parse(&message.password));
     let device = fields.parse("device_label", DeviceLabel::parse(&message.device_label));
-    fields.all((name, password, device))
+    let code = fields.parse("totp_code", wire::optional(&message.totp_code, Code::parse));
+    fields.all((name, password, code, device))
+}
+
+/// The code of a login's second step. Its token is looked at apart: one that is none is answered like an old one.
+pub(super) fn second_step(message: &pb::CompleteLoginRequest) -> Result<Code, Fault> {
+    let mut fields = Fields::new();
+    fields.check("mfa_token", !message.mfa_token.is_empty(), "is needed");
+    let code = fields.parse("code", Code::parse(&message.code));
+    fields.all((code,)).map(|(code,)| code)
 }
 
 fn login_name(username: &str, email: &str) -> Result<LoginName, &'static str> {
@@ -104,9 +114,9 @@ pub(super) fn step_up(message: &pb::ReauthenticateRequest) -> Result<Given, Faul
         "current_password",
         Password::parse(&message.current_password),
     );
-    fields
-        .all((password,))
-        .map(|(password,)| Given { password })
+    let code = fields.parse("totp_code", wire::optional(&message.totp_code, Code::parse));
+    let (password, code) = fields.all((password, code))?;
+    Ok(Given { password, code })
 }
 
 /// The old and the new password of a change.

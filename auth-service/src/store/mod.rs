@@ -4,9 +4,11 @@
 pub(crate) mod access_tokens;
 pub(crate) mod audit;
 pub(crate) mod imports;
+pub(crate) mod login_challenges;
 pub(crate) mod password_resets;
 pub(crate) mod refresh_tokens;
 pub(crate) mod revoked_tokens;
+pub(crate) mod second_factors;
 pub(crate) mod secrets_check;
 pub(crate) mod service_account_secrets;
 pub(crate) mod service_accounts;
@@ -20,6 +22,8 @@ pub(crate) mod users;
 
 #[cfg(test)]
 mod machine_tests;
+#[cfg(test)]
+mod second_factor_tests;
 #[cfg(test)]
 mod tests;
 

@@ -108,6 +108,31 @@ pub(crate) async fn prove_again(
     Ok(row.map(Session::from))
 }
 
+const PROVE_MORE: &str = concat!(
+    "UPDATE sessions SET amr = $3, last_used_time = $4 WHERE id = $1 AND user_id = $2 AND ended_time IS NULL \
+     RETURNING ",
+    columns!()
+);
+
+/// Marks by which methods the person has proved who they are, in all; when they did is as before. None when the session
+/// is not theirs or has been ended.
+pub(crate) async fn prove_more(
+    tx: &mut Tx,
+    id: &str,
+    user_id: i64,
+    methods: &str,
+    now: Micros,
+) -> Result<Option<Session>, Fault> {
+    let row: Option<Row> = on_tx!(tx, |c| sqlx::query_as(PROVE_MORE)
+        .bind(id)
+        .bind(user_id)
+        .bind(methods)
+        .bind(now)
+        .fetch_optional(c)
+        .await)?;
+    Ok(row.map(Session::from))
+}
+
 const END: &str = "\
     UPDATE sessions SET ended_time = $3, end_reason = $4 WHERE id = $1 AND user_id = $2 AND ended_time IS NULL";
 

@@ -4,7 +4,7 @@
 //! lets through only as many as it should. Whoever changes both an address's bucket and a counter in one transaction
 //! takes the bucket first.
 
-use millgate_platform::{Affected as _, Database, Fault, Tx, on_tx, on_write};
+use millgate_platform::{Affected as _, Database, Fault, Tx, on, on_tx, on_write};
 
 use crate::domain::throttle::{
     ADDRESS_BURST, ADDRESS_INTERVAL, FIRST_DELAY, FIRST_DELAYED, LOCK_AT, LONGEST_DELAY,
@@ -59,6 +59,16 @@ pub(crate) async fn count(tx: &mut Tx, key: &[u8], now: Micros) -> Result<Counte
         .fetch_optional(c)
         .await)?;
     Ok(Counted::Blocked(until.unwrap_or(now)))
+}
+
+const LOOK_AT: &str = "SELECT failures, blocked_until FROM throttles WHERE key_hash = $1";
+
+/// How many attempts there were since the last success, and until when the next one has to wait; counts nothing.
+pub(crate) async fn look_at(db: &Database, key: &[u8]) -> Result<Option<(i64, Micros)>, Fault> {
+    Ok(on!(db, |c| sqlx::query_as(LOOK_AT)
+        .bind(key)
+        .fetch_optional(c)
+        .await)?)
 }
 
 const CLEAR: &str = "DELETE FROM throttles WHERE key_hash = $1";

@@ -21,10 +21,14 @@ mod tests {
     mod machines;
     mod password;
     mod password_reset;
+    mod phone;
     mod refresh;
     mod refresh_race;
     mod register;
     mod revoke;
+    mod second_factor;
+    mod second_step;
+    mod second_step_guesses;
     mod service_accounts;
     mod sessions;
     mod smtp_double;

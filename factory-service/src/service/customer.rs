@@ -48,9 +48,13 @@ impl CustomerService for Customers {
             email: message.email,
             password: message.password,
             device_label: message.device_label,
+            totp_code: message.totp_code,
             ..auth_pb::LoginRequest::default()
         });
         let tokens = tokens.await?;
+        if tokens.mfa_required {
+            return Ok(Response::new(code_wanted(tokens)));
+        }
         match self.0.profile_of(&tokens).await {
             Ok(profile) => Ok(Response::new(logged_in(tokens, &profile))),
             Err(status) => {
@@ -406,5 +410,17 @@ fn logged_in(tokens: auth_pb::TokenResponse, profile: &Customer) -> pb::LoginCus
         expires_in: tokens.expires_in,
         session_id: tokens.session_id,
         customer: Some(message_of(profile, sight)),
+        ..pb::LoginCustomerResponse::default()
+    }
+}
+
+/// Half a login: nobody has tokens yet, so whose profile it is stays open.
+fn code_wanted(half: auth_pb::TokenResponse) -> pb::LoginCustomerResponse {
+    pb::LoginCustomerResponse {
+        status: half.status,
+        message: half.message,
+        mfa_required: true,
+        mfa_token: half.mfa_token,
+        ..pb::LoginCustomerResponse::default()
     }
 }

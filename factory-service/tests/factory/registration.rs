@@ -90,6 +90,38 @@ async fn a_customer_registers_in_either_form_and_logs_in() {
 }
 
 #[tokio::test]
+async fn a_customer_with_a_second_factor_gets_half_a_login_or_sends_the_code_along() {
+    on_both(|world| async move {
+        let request = pb::RegisterCustomerRequest {
+            email: "ada@example.com".into(),
+            ..registration("Ada")
+        };
+        let ada = register(&world, request.clone()).await.expect("registered");
+        world.auth.has(Trouble::WantsACode);
+        let login = pb::LoginCustomerRequest {
+            email: request.email,
+            password: request.password,
+            ..Default::default()
+        };
+        let half = ok(world.customers().login_customer(login.clone()).await);
+        let wanted = pb::LoginCustomerResponse {
+            status: "mfa_required".into(),
+            mfa_required: true,
+            mfa_token: "half a login".into(),
+            ..Default::default()
+        };
+        assert_eq!(half, wanted);
+        let with_code = pb::LoginCustomerRequest {
+            totp_code: "123456".into(),
+            ..login
+        };
+        let whole = ok(world.customers().login_customer(with_code).await);
+        assert_eq!((whole.mfa_required, whole.customer), (false, Some(ada)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_login_that_is_no_customers_is_refused_and_its_session_ended() {
     on_both(|world| async move {
         let staff = world

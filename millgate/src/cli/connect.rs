@@ -29,7 +29,8 @@ pub(crate) struct Remote {
     server: String,
 
     /// Who gives the command: a user name or an email address. The password comes from MILLGATE_PASSWORD, from standard
-    /// input or from the terminal; with an access token in MILLGATE_TOKEN none is needed.
+    /// input or from the terminal, and so does the code where there is a second factor; with an access token in
+    /// MILLGATE_TOKEN none is needed.
     #[arg(
         long,
         env = "MILLGATE_USERNAME",
@@ -108,10 +109,16 @@ impl Session {
         }
         let password = password(remote)?;
         let request = login(&remote.username, &password);
-        let tokens = AuthServiceClient::new(channel.clone())
-            .login(timed(request))
-            .await?
-            .into_inner();
+        let mut auth = AuthServiceClient::new(channel.clone());
+        let mut tokens = auth.login(timed(request)).await?.into_inner();
+        if tokens.mfa_required {
+            let code = prompt::code("code of the second factor")?;
+            let request = pb::CompleteLoginRequest {
+                mfa_token: tokens.mfa_token,
+                code: code.expose_secret().to_owned(),
+            };
+            tokens = auth.complete_login(timed(request)).await?.into_inner();
+        }
         let token = SecretString::from(tokens.access_token);
         Ok(Self {
             bearer: Bearer::new(&token)?,
@@ -166,6 +173,12 @@ pub(crate) async fn session_at<T>(
     done
 }
 
+/// Ends the session of a refresh token that the command got on its way. As [`Session::end`], it fails silently.
+pub(crate) async fn log_out(line: Line, refresh_token: String) {
+    let request = pb::LogoutRequest { refresh_token };
+    let _ = AuthServiceClient::new(line).logout(timed(request)).await;
+}
+
 /// A call that does not hang.
 pub(crate) fn timed<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
@@ -180,6 +193,7 @@ fn login(name: &str, password: &SecretString) -> pb::LoginRequest {
         email,
         password: password.expose_secret().to_owned(),
         device_label: DEVICE.to_owned(),
+        ..Default::default()
     }
 }
 

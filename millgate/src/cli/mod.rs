@@ -14,6 +14,7 @@ mod prompt;
 mod service_accounts;
 mod sessions;
 mod tokens;
+mod totp;
 mod users;
 
 use std::process::ExitCode;
@@ -41,6 +42,9 @@ pub(crate) enum Command {
     /// Access tokens.
     #[command(subcommand)]
     Tokens(tokens::Command),
+    /// The second factor.
+    #[command(subcommand)]
+    Totp(totp::Command),
     /// The audit log.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -55,6 +59,7 @@ pub(crate) async fn run(command: Command) -> ExitCode {
         Command::Products(command) => products::run(command).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Tokens(command) => tokens::run(&command),
+        Command::Totp(command) => totp::run(command).await,
         Command::Audit(command) => audit::run(command).await,
     };
     match done {

@@ -41,6 +41,16 @@ pub(crate) fn ask(question: &str, otherwise: &str) -> Result<SecretString, Failu
     Ok(SecretString::from(text.as_str()))
 }
 
+/// A code of a second factor: from the person at the terminal, or else the next line of standard input, so that whoever
+/// reads what this command tells can answer.
+pub(crate) fn code(question: &str) -> Result<SecretString, Failure> {
+    if std::io::stdin().is_terminal() {
+        ask(question, "give it on standard input")
+    } else {
+        line_of_stdin()
+    }
+}
+
 /// A new password: generated and told once, or asked for twice.
 pub(crate) struct NewPassword {
     /// The password.

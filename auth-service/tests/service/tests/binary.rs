@@ -4,7 +4,9 @@ use super::harness::*;
 use millgate_contract::auth::v1 as pb;
 use millgate_contract::auth::v1::access_token_service_client::AccessTokenServiceClient;
 use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
+use millgate_contract::auth::v1::second_factor_service_client::SecondFactorServiceClient;
 use millgate_contract::auth::v1::service_account_service_client::ServiceAccountServiceClient;
+use millgate_platform::{Clock, SystemClock};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
@@ -233,6 +235,61 @@ async fn secrets_of_machines(endpoint: &str) -> Vec<String> {
     vec![admin, shop, service, rotated, broken, personal, cut, acting]
 }
 
+/// Turns a second factor on and logs in with it; gives every secret on the way.
+async fn second_factor(auth: &mut AuthServiceClient<Channel>, endpoint: &str) -> Vec<String> {
+    let mut factors = SecondFactorServiceClient::new(connect(endpoint).await);
+    auth.register(registration("ada", PASSWORD))
+        .await
+        .expect("registered");
+    let token = auth
+        .login(login("ada", PASSWORD))
+        .await
+        .expect("logged in")
+        .into_inner()
+        .access_token;
+    let begun = factors
+        .begin_totp(with(&token, pb::BeginTotpRequest {}))
+        .await
+        .expect("begun")
+        .into_inner();
+    let app = totp_rs::Totp::from_url(&begun.otpauth_uri).expect("an app reads it");
+    let now = u64::try_from(SystemClock.now_seconds()).expect("after the epoch");
+    let request = pb::ConfirmTotpRequest {
+        code: app.generate(now).to_string(),
+        ..Default::default()
+    };
+    let on = factors
+        .confirm_totp(with(&token, request))
+        .await
+        .expect("on")
+        .into_inner();
+    let half = auth
+        .login(login("ada", PASSWORD))
+        .await
+        .expect("half")
+        .into_inner();
+    let request = |code: &str| pb::CompleteLoginRequest {
+        mfa_token: half.mfa_token.clone(),
+        code: code.to_owned(),
+    };
+    let wrong = auth.complete_login(request("0123-4567-89AB-CDEF")).await;
+    assert_eq!(reason(wrong), "CREDENTIALS_INVALID");
+    let done = auth
+        .complete_login(request(&on.recovery_codes[0]))
+        .await
+        .expect("logged in")
+        .into_inner();
+    let mut secrets = on.recovery_codes;
+    secrets.extend([
+        begun.secret,
+        begun.otpauth_uri,
+        half.mfa_token,
+        done.access_token,
+    ]);
+    secrets.push("0123-4567-89AB-CDEF".to_owned());
+    secrets
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn its_log_tells_who_did_what_and_never_a_secret() {
     at_both(async |place| {
@@ -287,6 +344,7 @@ async fn its_log_tells_who_did_what_and_never_a_secret() {
                 .access_token,
         );
         secrets.extend(secrets_of_machines(&running.endpoint).await);
+        secrets.extend(second_factor(&mut auth, &running.endpoint).await);
         drop(auth);
         let log = running.stop();
         for secret in secrets {

@@ -9,6 +9,7 @@ use millgate_contract::auth::v1 as pb;
 use millgate_contract::auth::v1::access_token_service_client::AccessTokenServiceClient;
 use millgate_contract::auth::v1::audit_service_client::AuditServiceClient;
 use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
+use millgate_contract::auth::v1::second_factor_service_client::SecondFactorServiceClient;
 use millgate_contract::auth::v1::service_account_service_client::ServiceAccountServiceClient;
 use millgate_contract::auth::v1::session_service_client::SessionServiceClient;
 use millgate_contract::auth::v1::user_service_client::UserServiceClient;
@@ -105,6 +106,7 @@ pub(crate) struct House {
     pub(crate) access_tokens: AccessTokenServiceClient<Channel>,
     pub(crate) audit: AuditServiceClient<Channel>,
     pub(crate) sessions: SessionServiceClient<Channel>,
+    pub(crate) second_factors: SecondFactorServiceClient<Channel>,
     /// For a look behind the server's back.
     pub(crate) db: Database,
     /// Signs with the server's own key, as a thief of it could.
@@ -187,6 +189,7 @@ impl House {
             access_tokens: AccessTokenServiceClient::new(channel.clone()),
             service_accounts: ServiceAccountServiceClient::new(channel.clone()),
             audit: AuditServiceClient::new(channel.clone()),
+            second_factors: SecondFactorServiceClient::new(channel.clone()),
             sessions: SessionServiceClient::new(channel.clone()),
             channel,
             db,

@@ -10,6 +10,7 @@ async fn reauthenticate(
 ) -> Result<pb::ReauthenticateResponse, Status> {
     let request = pb::ReauthenticateRequest {
         current_password: password.to_owned(),
+        ..Default::default()
     };
     let fresh = house
         .auth
@@ -145,6 +146,7 @@ async fn an_ended_session_is_not_made_fresh() {
         let proving = tokio::spawn(async move {
             let request = pb::ReauthenticateRequest {
                 current_password: PASSWORD.to_owned(),
+                ..Default::default()
             };
             auth.reauthenticate(with(&token, request)).await
         });

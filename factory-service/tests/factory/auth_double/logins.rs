@@ -43,6 +43,14 @@ impl AuthService for AuthDouble {
         let Some((id, user)) = known else {
             return Err(fault(Code::Unauthenticated, "CREDENTIALS_INVALID"));
         };
+        if state.trouble == Trouble::WantsACode && request.totp_code != "123456" {
+            return Ok(Response::new(pb::TokenResponse {
+                status: "mfa_required".to_owned(),
+                mfa_required: true,
+                mfa_token: "half a login".to_owned(),
+                ..Default::default()
+            }));
+        }
         let token = self.issuer.user(*id, user.role).token();
         Ok(Response::new(pb::TokenResponse {
             status: "success".to_owned(),
@@ -53,6 +61,7 @@ impl AuthService for AuthDouble {
             token_type: "Bearer".to_owned(),
             expires_in: 900,
             session_id: format!("session-of-{id}"),
+            ..Default::default()
         }))
     }
 
@@ -148,6 +157,13 @@ impl AuthService for AuthDouble {
         &self,
         _: Request<pb::ReauthenticateRequest>,
     ) -> Result<Response<pb::ReauthenticateResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn complete_login(
+        &self,
+        _: Request<pb::CompleteLoginRequest>,
+    ) -> Result<Response<pb::TokenResponse>, Status> {
         Err(Status::unimplemented("not needed"))
     }
 

@@ -34,6 +34,8 @@ pub(crate) enum Trouble {
     BlocklistedLate,
     /// No one may log in.
     Throttled,
+    /// Everybody has a second factor, whose code is `123456`.
+    WantsACode,
     /// The factory's account lacks a scope.
     ScopeDenied,
 }
