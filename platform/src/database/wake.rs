@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnection, SqliteOperation};
 use tokio::sync::Notify;
 
@@ -61,8 +61,8 @@ enum Bell {
 }
 
 impl Database {
-    /// Waits for insertions into this table. On PostgreSQL this takes a connection of the pool for
-    /// itself.
+    /// Waits for insertions into this table. On PostgreSQL this takes a connection beside the
+    /// pool's.
     ///
     /// # Errors
     /// `STORE_UNAVAILABLE`.
@@ -70,7 +70,12 @@ impl Database {
         let bell = match self {
             Self::Sqlite(sqlite) => Bell::Sqlite(sqlite.inserts.wait_for(table)),
             Self::Postgres(pool) => {
-                let mut listener = PgListener::connect_with(pool).await?;
+                // A connection of its own: one that listens serves no call, and the pool may be of
+                // one.
+                let own = PgPoolOptions::new()
+                    .max_connections(1)
+                    .connect_lazy_with(pool.connect_options().as_ref().clone());
+                let mut listener = PgListener::connect_with(&own).await?;
                 listener.listen(table).await?;
                 Bell::Postgres(Box::new(listener))
             }
