@@ -27,6 +27,10 @@ pub const ACCESS_PROTO: &str = include_str!("../../proto/millgate/access/v1/acce
 ///
 /// # Errors
 /// When a proto is not good, or a method has no sound access rule; all such methods are named.
+#[expect(
+    clippy::print_stdout,
+    reason = "a build.rs speaks to cargo by printing"
+)]
 pub fn compile(
     protos: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],

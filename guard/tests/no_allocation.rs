@@ -1,5 +1,4 @@
 //! What is verified a second time costs no allocation.
-#![expect(clippy::unwrap_used, reason = "a test may fail")]
 
 use millgate_guard::testing::{Issuer, ManualClock};
 use millgate_guard::{KeyAlgorithm, LiveRevocations, Revocation, Revocations as _, Target};

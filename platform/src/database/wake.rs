@@ -10,10 +10,13 @@ use tokio::sync::Notify;
 use super::Database;
 use crate::fault::Fault;
 
+/// A table, and the bell of who waits for it.
+type Waiting = (&'static str, Arc<Notify>);
+
 /// Who waits for which table of a SQLite database. One process has the file, so it knows of every
 /// insertion.
 #[derive(Clone, Default)]
-pub(crate) struct Inserts(Arc<Mutex<Vec<(&'static str, Arc<Notify>)>>>);
+pub(crate) struct Inserts(Arc<Mutex<Vec<Waiting>>>);
 
 impl Inserts {
     /// Learns of what this connection inserts.
@@ -41,7 +44,7 @@ impl Inserts {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, Arc<Notify>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

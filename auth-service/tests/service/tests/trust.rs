@@ -164,7 +164,6 @@ async fn whatever_ends_a_persons_rights_is_refused_elsewhere_and_nothing_else() 
         let request = pb::ChangePasswordRequest {
             current_password: PASSWORD.to_owned(),
             new_password: "another good battery".to_owned(),
-            ..Default::default()
         };
         let new = auth
             .change_password(with(&one.access_token, request))
