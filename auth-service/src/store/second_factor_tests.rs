@@ -87,7 +87,7 @@ async fn only_what_nobody_confirmed_is_forgotten() {
         let (old, new, on) = (
             person(&db, "old").await,
             person(&db, "new").await,
-            person(&db, "on").await,
+            person(&db, "confirmed").await,
         );
         for (user, time) in [(old, 10), (new, 11), (on, 10)] {
             assert!(begin(&db, user, time).await);
