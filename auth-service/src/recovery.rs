@@ -9,6 +9,7 @@ use millgate_platform::{Ambient, Fault, Reason, StartError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::actions::password_reset::Desk;
+use crate::actions::second_factor::take_away;
 use crate::app::App;
 use crate::audit::Event;
 use crate::audit::sealer;
@@ -119,6 +120,19 @@ impl Recovery {
         let counter = Counter::Account(id).stored(&self.app.throttle_key);
         store::throttle::clear(&mut tx, &counter).await?;
         self.tell(&mut tx, "reset_password", &user).await?;
+        tx.commit().await?;
+        Ok(wire::user(&user))
+    }
+
+    /// Takes away a second factor that was lost: the account's sessions and tokens end.
+    ///
+    /// # Errors
+    /// USER_NOT_FOUND; STATE_CONFLICT where there is none.
+    pub async fn remove_second_factor(&self, name: &str) -> Result<pb::User, Fault> {
+        let id = self.find(name).await?;
+        let mut tx = self.app.db.begin().await?;
+        let user = take_away(&self.app, &mut tx, id).await?;
+        self.tell(&mut tx, "remove_totp", &user).await?;
         tx.commit().await?;
         Ok(wire::user(&user))
     }

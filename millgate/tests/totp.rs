@@ -17,7 +17,10 @@ use support::process::binary;
 use support::{ADMIN_PASSWORD, World};
 use totp_rs::{Builder, Secret, Totp};
 
-on_both_databases!(a_second_factor_is_turned_on_used_and_taken_away);
+on_both_databases!(
+    a_second_factor_is_turned_on_used_and_taken_away,
+    the_last_administrator_who_lost_it_is_let_in_again,
+);
 
 /// A command of the administrator, who types on standard input.
 fn command(world: &World, args: &[&str]) -> Child {
@@ -32,6 +35,9 @@ fn command(world: &World, args: &[&str]) -> Child {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
+    if let Some(databases) = &world.databases {
+        command.env("AUTH_DATABASE_URL", databases.auth().url());
+    }
     command.spawn().expect("it runs")
 }
 
@@ -57,8 +63,9 @@ fn shows(app: &Totp, steps: u64) -> String {
     app.generate(now + 30 * steps).to_string()
 }
 
-async fn a_second_factor_is_turned_on_used_and_taken_away(world: World) {
-    let mut enroll = command(&world, &["totp", "enroll"]);
+/// Turns the administrator's factor on; gives the app and the recovery codes.
+fn enrolled(world: &World) -> (Totp, Vec<String>) {
+    let mut enroll = command(world, &["totp", "enroll"]);
     let mut out = BufReader::new(enroll.stdout.take().expect("it tells"));
     let (mut picture, mut line) = (String::new(), String::new());
     let secret = loop {
@@ -77,27 +84,51 @@ async fn a_second_factor_is_turned_on_used_and_taken_away(world: World) {
         .expect("an app");
     let (code, told) = answer(enroll, Some(out), &shows(&app, 0));
     assert_eq!(code, 0, "{told}");
-    let codes: Vec<_> = told
-        .lines()
-        .filter(|line| line.trim().len() == 19)
-        .collect();
+    let codes = told.lines().map(str::trim).filter(|line| line.len() == 19);
+    let codes: Vec<_> = codes.map(str::to_owned).collect();
     assert_eq!(codes.len(), 10, "{told}");
+    (app, codes)
+}
 
+async fn a_second_factor_is_turned_on_used_and_taken_away(world: World) {
+    let (app, codes) = enrolled(&world);
     // From now on every command asks for a code.
     let wrong = command(&world, &["users", "list"]);
-    let (code, told) = answer(wrong, None, codes[0].trim().replace('-', "!").as_str());
+    let (code, told) = answer(wrong, None, &codes[0].replace('-', "!"));
     assert!(code == 1 && told.contains("FIELD_INVALID"), "{told}");
     let used = command(&world, &["users", "list"]);
-    let (code, told) = answer(used, None, codes[0]);
+    let (code, told) = answer(used, None, &codes[0]);
     assert!(code == 0 && told.contains("admin"), "{told}");
     let again = command(&world, &["users", "list"]);
-    let (code, told) = answer(again, None, codes[0]);
+    let (code, told) = answer(again, None, &codes[0]);
     assert!(code == 1 && told.contains("CREDENTIALS_INVALID"), "{told}");
 
     // One code logs in, another takes the factor away.
-    let both = format!("{}\n{}", shows(&app, 1), codes[1].trim());
+    let both = format!("{}\n{}", shows(&app, 1), codes[1]);
     let (code, told) = answer(command(&world, &["totp", "remove"]), None, &both);
     assert!(code == 0 && told.contains("removed"), "{told}");
+    let (code, told) = answer(command(&world, &["users", "list"]), None, "");
+    assert!(code == 0 && told.contains("admin"), "{told}");
+}
+
+async fn the_last_administrator_who_lost_it_is_let_in_again(mut world: World) {
+    enrolled(&world);
+    let data = world.data_folder();
+    let data = data.to_str().expect("UTF-8").to_owned();
+    world.running().terminate();
+    world.running().wait();
+    let remove = ["totp", "remove", "--local", "--data-dir", &data, "--user"];
+    let (code, told) = answer(command(&world, &remove[..5]), None, "");
+    assert!(code == 2 && told.contains("--user"), "{told}");
+    let nobody = [&remove[..], &["nobody"]].concat();
+    let (code, told) = answer(command(&world, &nobody), None, "");
+    assert!(code == 1 && told.contains("USER_NOT_FOUND"), "{told}");
+    let admin = [&remove[..], &["admin"]].concat();
+    let (code, told) = answer(command(&world, &admin), None, "");
+    assert!(code == 0 && told.contains("removed"), "{told}");
+    let (code, told) = answer(command(&world, &admin), None, "");
+    assert!(code == 1 && told.contains("STATE_CONFLICT"), "{told}");
+    world.run();
     let (code, told) = answer(command(&world, &["users", "list"]), None, "");
     assert!(code == 0 && told.contains("admin"), "{told}");
 }

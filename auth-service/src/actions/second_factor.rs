@@ -277,19 +277,7 @@ pub(crate) async fn remove_lost(
     if let Some(answer) = once.replay() {
         return Ok(answer);
     }
-    store::users::lock(&mut tx, user_id)
-        .await?
-        .ok_or_else(|| not_found(user_id))?;
-    store::second_factors::in_tx(&mut tx, user_id)
-        .await?
-        .filter(|factor| factor.confirm_time.is_some())
-        .ok_or_else(not_on)?;
-    store::second_factors::remove(&mut tx, user_id).await?;
-    // False for an account that is disabled: its tokens are refused as it is.
-    store::users::raise_generation(&mut tx, user_id).await?;
-    let (reason, now) = (EndReason::SecondFactorChanged, app.now());
-    store::sessions::end_all(&mut tx, user_id, "", reason, now).await?;
-    attempt::forgive(app, &mut tx, Counter::SecondFactor(user_id)).await?;
+    take_away(app, &mut tx, user_id).await?;
     once.record(&mut tx, &removed()).await?;
     let event = Event {
         subject: Some(user_id),
@@ -298,6 +286,27 @@ pub(crate) async fn remove_lost(
     event.done(&mut tx, app, origin).await?;
     tx.commit().await?;
     Ok(removed())
+}
+
+/// Takes away a factor without a code: every token of the account is worthless, every session has ended.
+///
+/// # Errors
+/// USER_NOT_FOUND, STATE_CONFLICT when there is none.
+pub(crate) async fn take_away(app: &App, tx: &mut Tx, user_id: i64) -> Result<User, Fault> {
+    let user = store::users::lock(tx, user_id)
+        .await?
+        .ok_or_else(|| not_found(user_id))?;
+    store::second_factors::in_tx(tx, user_id)
+        .await?
+        .filter(|factor| factor.confirm_time.is_some())
+        .ok_or_else(not_on)?;
+    store::second_factors::remove(tx, user_id).await?;
+    // False for an account that is disabled: its tokens are refused as it is.
+    store::users::raise_generation(tx, user_id).await?;
+    let reason = EndReason::SecondFactorChanged;
+    store::sessions::end_all(tx, user_id, "", reason, app.now()).await?;
+    attempt::forgive(app, tx, Counter::SecondFactor(user_id)).await?;
+    Ok(user)
 }
 
 const REMOVE: &str = "RemoveTotp";

@@ -44,10 +44,12 @@ pub(crate) async fn insert(
 }
 
 const FIND: &str = "\
-    SELECT user_id, generation, account_attempts, device_label FROM login_challenges
-    WHERE token_hash = $1 AND expire_time > $2 AND codes_tried < $3";
+    SELECT c.user_id, c.generation, c.account_attempts, c.device_label
+    FROM login_challenges c
+    JOIN users u ON u.id = c.user_id AND u.generation = c.generation AND u.state = 'active'
+    WHERE c.token_hash = $1 AND c.expire_time > $2 AND c.codes_tried < $3";
 
-/// The login of this token, while a code can still be tried.
+/// The login of this token, while a code can still be tried and the account is as it was.
 pub(crate) async fn find(
     db: &Database,
     token: &ChallengeToken,

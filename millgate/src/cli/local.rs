@@ -98,6 +98,20 @@ pub(crate) async fn reset_password(
     tell_with_password(output, "has another password", &reset?, &new)
 }
 
+/// `totp remove --local`.
+pub(crate) async fn remove_second_factor(
+    local: &Local,
+    user: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    let recovery = local.open().await?;
+    let removed = recovery.remove_second_factor(user).await;
+    recovery.close().await;
+    output.one("User", &removed?, || {
+        "The second factor is removed.".to_owned()
+    })
+}
+
 /// `audit verify --local`.
 pub(crate) async fn verify(local: &Local, output: Output) -> Result<(), Failure> {
     let recovery = local.open().await?;

@@ -6,9 +6,10 @@ use millgate_contract::auth::v1::second_factor_service_client::SecondFactorServi
 use secrecy::ExposeSecret as _;
 
 use super::connect::{Line, Remote, log_out, session, timed};
+use super::local::Local;
 use super::output::Output;
 use super::people::find;
-use super::{Failure, prompt};
+use super::{Failure, local, prompt};
 
 /// The commands on second factors.
 #[derive(clap::Subcommand)]
@@ -21,13 +22,16 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Takes your second factor away, for a code of it; or one that somebody has lost.
+    /// Takes your second factor away, for a code of it; or one that somebody has lost. With --local also that of the last
+    /// administrator.
     Remove {
         /// Who has lost theirs: an id, a user name or an email address.
-        #[arg(long)]
+        #[arg(long, required_if_eq("local", "true"))]
         user: Option<String>,
         #[command(flatten)]
         remote: Remote,
+        #[command(flatten)]
+        local: Local,
         #[command(flatten)]
         output: Output,
     },
@@ -41,8 +45,15 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Remove {
             user: Some(user),
+            local,
+            output,
+            ..
+        } if local.is_meant() => local::remove_second_factor(&local, &user, output).await,
+        Command::Remove {
+            user: Some(user),
             remote,
             output,
+            ..
         } => {
             session(&remote, async |line| {
                 let request = pb::RemoveTotpRequest {
@@ -57,6 +68,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
             user: None,
             remote,
             output,
+            ..
         } => {
             session(&remote, async |line| {
                 let code = prompt::code("code of the app, or a recovery code")?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::harness::*;
+use super::phone::{Phone, begin, complete, confirm, first_step, next_step};
 use super::smtp_double::SmtpDouble;
 use millgate_contract::auth::v1 as pb;
 use millgate_platform::Metrics;
@@ -391,6 +392,41 @@ async fn a_reset_ends_the_wait_for_the_password() {
         let token = token_in(&smtp.next().await);
         house.reset(&token, NEW).await.expect("set");
         house.try_login("ada", NEW).await.expect("at once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reset_leaves_the_second_factor_and_the_count_of_its_wrong_codes() {
+    mailing(&["--throttles", "true"], async |house, smtp| {
+        house.with_address("ada", "ada@example.com").await;
+        let token = house.login("ada").await.access_token;
+        let phone = Phone::scan(&begin(&house, &token).await.expect("begun"));
+        confirm(&house, &token, &phone.code(&house))
+            .await
+            .expect("on");
+        next_step(&house);
+        let half = first_step(&house, "ada").await;
+        for _ in 0..5 {
+            let refused = complete(&house, &half, &phone.wrong(&house)).await;
+            assert_eq!(reason(refused), "CREDENTIALS_INVALID");
+        }
+        let half = first_step(&house, "ada").await;
+        house.ask("ada", "").await.expect("heard");
+        let token = token_in(&smtp.next().await);
+        house.reset(&token, NEW).await.expect("set");
+        let begun = house.try_login("ada", NEW).await.expect("half a login");
+        assert!(begun.mfa_required && begun.access_token.is_empty());
+        // Whoever reads the mail has no more guesses than before.
+        let refused = complete(&house, &begun.mfa_token, &phone.code(&house)).await;
+        assert_eq!(reason(refused), "MFA_THROTTLED");
+        house.clock.advance(Duration::from_secs(1));
+        // The login that was begun with the old password is over.
+        let refused = complete(&house, &half, &phone.code(&house)).await;
+        assert_eq!(reason(refused), "MFA_CHALLENGE_INVALID");
+        complete(&house, &begun.mfa_token, &phone.code(&house))
+            .await
+            .expect("logged in");
     })
     .await;
 }
