@@ -66,7 +66,7 @@ impl Recovery {
         password: &SecretString,
     ) -> Result<pb::User, Fault> {
         let mut fields = millgate_platform::Fields::new();
-        let username = fields.parse("name", wire::optional(&user.username, Username::parse));
+        let username = fields.parse("name", wire::optional(&user.username, Username::parse_new));
         let email = fields.parse("email", wire::optional(&user.email, Email::parse));
         let role = fields.parse("role", wire::role(user.role));
         let password = fields.parse("password", NewPassword::parse(password.expose_secret()));
@@ -117,8 +117,9 @@ impl Recovery {
                 )
             })?;
         store::sessions::end_all(&mut tx, id, "", EndReason::PasswordChanged, now).await?;
-        let counter = Counter::Account(id).stored(&self.app.throttle_key);
-        store::throttle::clear(&mut tx, &counter).await?;
+        for counter in [Counter::Account(id), Counter::Holder(id)] {
+            store::throttle::clear(&mut tx, &counter.stored(&self.app.throttle_key)).await?;
+        }
         self.tell(&mut tx, "reset_password", &user).await?;
         tx.commit().await?;
         Ok(wire::user(&user))

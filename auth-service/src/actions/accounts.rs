@@ -4,6 +4,7 @@ use millgate_contract::auth::v1 as pb;
 use millgate_guard::Caller;
 use millgate_platform::{Claim, Etag, Fault, Page, Tx};
 
+use super::step_up;
 use crate::app::App;
 use crate::audit::Event;
 use crate::domain::{
@@ -29,7 +30,8 @@ pub(crate) struct Wanted {
 /// Makes an account.
 ///
 /// # Errors
-/// ROLE_DENIED for a service that asks for more than a customer; USERNAME_TAKEN, EMAIL_TAKEN, EXTERNAL_ID_TAKEN;
+/// ROLE_DENIED for a service that asks for more than a customer; SCOPE_DENIED, FRESH_TOKEN_REQUIRED for a person who does
+/// with a token that has a scope or is old: whoever held it could make themselves an administrator; USERNAME_TAKEN, EMAIL_TAKEN, EXTERNAL_ID_TAKEN;
 /// OVERLOADED when too many passwords are being hashed.
 pub(crate) async fn create(
     app: &App,
@@ -40,6 +42,9 @@ pub(crate) async fn create(
 ) -> Result<pb::User, Fault> {
     let viewer = Viewer::of(caller);
     viewer.create(wanted.role)?;
+    if wanted.role != Role::Customer {
+        step_up::whole_and_fresh(app, caller)?;
+    }
     let (request_id, body) = wire::without_id(request, |request| &mut request.request_id);
     let naming = Naming::of(&wanted.names, wanted.external_id.as_ref());
     let key = caller.key();
@@ -110,7 +115,9 @@ pub(crate) async fn list(
 ///
 /// # Errors
 /// USER_NOT_FOUND, ROLE_DENIED for a service whose customer is one no more, ETAG_MISMATCH, FIELD_INVALID when no name
-/// would be left, USERNAME_TAKEN, EMAIL_TAKEN.
+/// would be left, USERNAME_TAKEN, EMAIL_TAKEN. For people also SCOPE_DENIED, when the token has a scope and the email
+/// address changes or the account is no customer's, and FRESH_TOKEN_REQUIRED, when it is old and the address changes:
+/// whoever has the address can have the password mailed anew.
 pub(crate) async fn rename(
     app: &App,
     caller: &Caller,
@@ -123,6 +130,11 @@ pub(crate) async fn rename(
     let user = held(&mut tx, caller, id, etag).await?;
     if change.is_empty() {
         return Ok(user);
+    }
+    if change.touches_email(&user) {
+        step_up::whole_and_fresh(app, caller)?;
+    } else if user.role != Role::Customer {
+        step_up::whole(caller)?;
     }
     if change.leaves_nameless(&user) {
         return Err(Fault::field(

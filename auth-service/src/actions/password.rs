@@ -58,7 +58,17 @@ pub(crate) async fn change(
     let attempt = prove(app, &account, current)
         .await
         .inspect_err(|fault| event(cause(fault)).refused(app, origin))?;
-    let hash = app.hashing.hash(new.password()).await?;
+    let hash = match app.hashing.hash(new.password()).await {
+        Ok(hash) => hash,
+        // The attempt was good, whatever comes of it.
+        Err(busy) => {
+            event(cause(&busy)).refused(app, origin);
+            let mut tx = app.db.begin().await?;
+            attempt.succeeded(&mut tx).await?;
+            tx.commit().await?;
+            return Err(busy);
+        }
+    };
 
     let now = app.now();
     let mut tx = app.db.begin().await?;

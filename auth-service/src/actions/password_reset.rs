@@ -124,7 +124,10 @@ async fn work(app: &App, mailer: &Mailer, asked: &Asked) -> Result<(), Fault> {
     }
     match mailer.send_reset(&user, &token.text()).await {
         Delivery::Sent => event("", Some(user.id)).noted(app, &asked.origin),
-        Delivery::Failed => refused("mail_failed", Some(user.id)),
+        Delivery::Failed => {
+            store::password_resets::give_back(&app.db, user.id).await?;
+            refused("mail_failed", Some(user.id));
+        }
     }
     Ok(())
 }

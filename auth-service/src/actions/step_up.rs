@@ -107,6 +107,45 @@ pub(crate) struct Given {
     pub(crate) code: Option<Code>,
 }
 
+/// Lets through a person whose token is all of their session, and who has proved not long ago who they are: for what
+/// makes whoever holds the token as mighty as the account, or another one. The rule of such a method cannot ask for it
+/// where the method does harmless things, too. Services are held to rules of their own.
+///
+/// # Errors
+/// SCOPE_DENIED, FRESH_TOKEN_REQUIRED: as the guard says it.
+pub(super) fn whole_and_fresh(app: &App, caller: &Caller) -> Result<(), Fault> {
+    whole(caller)?;
+    if caller.user_id().is_none() || is_fresh(app, caller) {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Reason::FreshTokenRequired,
+        "prove again who you are, and call with the new token",
+    ))
+}
+
+/// Lets through a person whose token has no scope: one that has is for less than they may do.
+///
+/// # Errors
+/// SCOPE_DENIED.
+pub(super) fn whole(caller: &Caller) -> Result<(), Fault> {
+    if caller.user_id().is_some() && caller.scope().is_some() {
+        return Err(Fault::new(
+            Reason::ScopeDenied,
+            "a token with a scope does not allow this",
+        ));
+    }
+    Ok(())
+}
+
+/// A time still to come proves nothing, but for clocks that differ a little: as the guard sees it.
+fn is_fresh(app: &App, caller: &Caller) -> bool {
+    let now = app.clock.now_seconds();
+    caller
+        .auth_time()
+        .is_some_and(|proved| (-5..=FRESH).contains(&now.saturating_sub(proved)))
+}
+
 /// What a session was begun with counts for a change of the password this long: as long as for the methods whose rule
 /// asks for a fresh token.
 const FRESH: i64 = 15 * 60;
@@ -121,12 +160,8 @@ pub(super) async fn at_its_level(app: &App, caller: &Caller, id: i64) -> Result<
     if !second_step::is_on(app, id).await? {
         return Ok(());
     }
-    let claims = caller.claims();
-    let with_code = claims.amr.iter().any(|method| method == CODE_METHOD);
-    let fresh = claims
-        .auth_time
-        .is_some_and(|proved| app.clock.now_seconds().saturating_sub(proved) <= FRESH);
-    if with_code && fresh {
+    let with_code = caller.claims().amr.iter().any(|m| m == CODE_METHOD);
+    if with_code && is_fresh(app, caller) {
         return Ok(());
     }
     Err(Fault::new(

@@ -43,13 +43,15 @@ impl Password {
         if text.is_empty() {
             return Err("is needed".into());
         }
-        // The iterator is lazy: no more is normalised than shows that there is too much.
+        let too_long = || FieldFault::new(Reason::PasswordTooLong, "at most 256 characters");
+        // No character has more bytes before it is composed. The iterator below is lazy, but not about marks: it collects
+        // and sorts all that follow one character, and those may be megabytes.
+        if text.len() > LONGEST * 16 {
+            return Err(too_long());
+        }
         let normal: String = text.nfc().take(LONGEST + 1).collect();
         if normal.chars().count() > LONGEST {
-            return Err(FieldFault::new(
-                Reason::PasswordTooLong,
-                "at most 256 characters",
-            ));
+            return Err(too_long());
         }
         Ok(Self {
             typed: text.into(),
@@ -167,6 +169,12 @@ mod tests {
         assert!(NewPassword::parse("ööööööö1").is_ok());
         assert_eq!(refused(&"o\u{308}".repeat(7)), Reason::PasswordTooShort);
         assert!(NewPassword::parse(&"o\u{308}".repeat(256)).is_ok());
+        // Marks that no composition swallows, many more than would be sorted in good time.
+        let marks = format!("a{}", "\u{301}\u{316}".repeat(1_000_000));
+        let begun = std::time::Instant::now();
+        assert!(NewPassword::parse(&marks).is_err());
+        assert!(Password::parse(&marks).is_err());
+        assert!(begun.elapsed().as_millis() < 100, "refused before NFC");
         assert_eq!(refused(&"ö".repeat(257)), Reason::PasswordTooLong);
         assert_eq!(refused(&"x".repeat(4_000_000)), Reason::PasswordTooLong);
     }

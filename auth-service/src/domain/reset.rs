@@ -11,8 +11,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// How long a token works: OWASP's Forgot Password Cheat Sheet asks for short; a mail may take some minutes.
 pub(crate) const RESET_LIFE: Duration = Duration::from_secs(15 * 60);
-/// The most mails to one account in an hour: nobody's mailbox is filled by strangers.
-pub(crate) const MAILS_PER_HOUR: i64 = 3;
+/// The most mails to one account in an hour: nobody's mailbox is filled by strangers, and they do not use the hour up by
+/// asking a few times.
+pub(crate) const MAILS_PER_HOUR: i64 = 10;
 /// What an hour is.
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 

@@ -107,6 +107,13 @@ impl NameChange {
         self.username.is_none() && self.email.is_none()
     }
 
+    /// Whether the email address of `user` would be another one, or written in another way.
+    pub(crate) fn touches_email(&self, user: &User) -> bool {
+        self.email
+            .as_ref()
+            .is_some_and(|new| new.as_ref().map(Email::as_str) != user.email.as_deref())
+    }
+
     /// Whether `user` would be left without a name to log in with.
     pub(crate) fn leaves_nameless(&self, user: &User) -> bool {
         let stays = |change: Option<bool>, has: bool| change.unwrap_or(has);

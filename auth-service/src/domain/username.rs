@@ -60,6 +60,20 @@ impl Username {
         Ok(Self { display, canonical })
     }
 
+    /// Reads a user name that an account is to get: not one that reads as an account's id to the operators' commands.
+    /// Accounts that have one all the same log in with it.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the caller.
+    pub(crate) fn parse_new(text: &str) -> Result<Self, &'static str> {
+        let name = Self::parse(text)?;
+        let number = name.canonical.strip_prefix('-').unwrap_or(&name.canonical);
+        if number.chars().all(|c| c.is_ascii_digit()) {
+            return Err("must not be only digits");
+        }
+        Ok(name)
+    }
+
     /// The name as it was written.
     pub(crate) fn as_str(&self) -> &str {
         &self.display
@@ -144,6 +158,17 @@ mod tests {
             "abـc",
         ] {
             assert!(Username::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_account_gets_a_number_for_a_name() {
+        for number in ["123", "-42", "007", "１２３", &"9".repeat(64)] {
+            assert!(Username::parse(number).is_ok(), "{number}");
+            assert!(Username::parse_new(number).is_err(), "{number}");
+        }
+        for good in ["12a", "555-1234", "1.5", "ada"] {
+            assert!(Username::parse_new(good).is_ok(), "{good}");
         }
     }
 

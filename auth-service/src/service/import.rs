@@ -137,6 +137,13 @@ fn format(hash: &str) -> Result<Format, FieldFault> {
             "at most 512 bytes",
         ));
     }
+    // No known format has one, but salts are taken as they are, and PostgreSQL refuses a NUL only with the whole batch.
+    if hash.chars().any(char::is_control) {
+        return Err(FieldFault::new(
+            Reason::PasswordHashUnknown,
+            "no control characters",
+        ));
+    }
     hashing::imported(hash).map_err(|fault| {
         let reason = match fault {
             HashFault::Unknown => Reason::PasswordHashUnknown,

@@ -43,7 +43,7 @@ pub(super) fn names(
 ) -> Option<Names> {
     let name = fields.parse(
         &format!("{prefix}username"),
-        wire::optional(username, Username::parse),
+        wire::optional(username, Username::parse_new),
     );
     let address = fields.parse(
         &format!("{prefix}email"),
@@ -61,7 +61,7 @@ pub(super) type Login = (LoginName, Password, Option<Code>, DeviceLabel);
 /// A name that no account can have is no fault of the request: it is answered like any name that is unknown.
 pub(super) fn login(message: &pb::LoginRequest) -> Result<Login, Fault> {
     let mut fields = Fields::new();
-    let name = fields.parse("username", login_name(&message.username, &message.email));
+    let name = login_name(&mut fields, &message.username, &message.email);
     let password = fields.parse("password", Password::parse(&message.password));
     let device = fields.parse("device_label", DeviceLabel::parse(&message.device_label));
     let code = fields.parse("totp_code", wire::optional(&message.totp_code, Code::parse));
@@ -76,7 +76,23 @@ pub(super) fn second_step(message: &pb::CompleteLoginRequest) -> Result<Code, Fa
     fields.all((code,)).map(|(code,)| code)
 }
 
-fn login_name(username: &str, email: &str) -> Result<LoginName, &'static str> {
+/// The longest name that is looked at, in bytes: what no account can be called is kept as it was typed, and waits.
+const LONGEST_NAME: usize = 1024;
+
+fn login_name(fields: &mut Fields, username: &str, email: &str) -> Option<LoginName> {
+    let mut fits = true;
+    for (field, text) in [("username", username), ("email", email)] {
+        let good = text.len() <= LONGEST_NAME;
+        fields.check(field, good, "at most 1024 bytes");
+        fits &= good;
+    }
+    if !fits {
+        return None;
+    }
+    fields.parse("username", one_name(username, email))
+}
+
+fn one_name(username: &str, email: &str) -> Result<LoginName, &'static str> {
     match (username, email) {
         ("", "") => Err("a user name or an email address is needed"),
         (name, "") => Ok(Username::parse(name).map_or_else(
@@ -176,7 +192,7 @@ pub(super) fn ending<'a>(
 /// The name of an account whose password is to be set anew.
 pub(super) fn reset_request(message: &pb::RequestPasswordResetRequest) -> Result<LoginName, Fault> {
     let mut fields = Fields::new();
-    let name = fields.parse("username", login_name(&message.username, &message.email));
+    let name = login_name(&mut fields, &message.username, &message.email);
     fields.all((name,)).map(|(name,)| name)
 }
 

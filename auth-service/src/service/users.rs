@@ -268,7 +268,7 @@ fn update(message: pb::UpdateUserRequest) -> Result<(pb::User, NameChange), Faul
     if mask.has("username") {
         change.username = fields.parse(
             "user.username",
-            wire::optional(&user.username, Username::parse),
+            wire::optional(&user.username, Username::parse_new),
         );
     }
     if mask.has("email") {

@@ -39,6 +39,19 @@ pub(crate) async fn issue(
     Ok(issued == 1)
 }
 
+const GIVE_BACK: &str =
+    "UPDATE password_resets SET mails = mails - 1 WHERE user_id = $1 AND mails > 0";
+
+/// Does not count a mail that was not sent. Its token stays: the mail may have arrived all the same.
+pub(crate) async fn give_back(db: &Database, user_id: i64) -> Result<(), Fault> {
+    on_write!(db, |c| sqlx::query(GIVE_BACK)
+        .bind(user_id)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
 /// Whose password a token sets.
 #[derive(Debug, FromRow)]
 pub(crate) struct Holder {

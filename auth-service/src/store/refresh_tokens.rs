@@ -71,12 +71,12 @@ const HOLD_SESSION: Hold = hold!(
     columns!(),
     ", refresh_count, refresh_floor FROM sessions WHERE id = $1"
 );
-/// For a token that does not say whose it is.
+/// For a token that does not say whose it is, and has no number: the random bits of one that has are not that token.
 const HOLD_SESSION_OF: Hold = hold!(
     "SELECT ",
     columns!(),
     ", refresh_count, refresh_floor FROM sessions \
-     WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1)"
+     WHERE id = (SELECT session_id FROM refresh_tokens WHERE token_hash = $1 AND number IS NULL)"
 );
 
 /// The session that a token says it belongs to, held until the end of the transaction. None where there is none.

@@ -36,6 +36,7 @@ mod tests {
     mod start;
     mod step_up;
     mod suspension;
+    mod takeover;
     mod throttle;
     mod trust;
     mod trust_keys;

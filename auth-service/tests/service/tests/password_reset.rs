@@ -288,22 +288,22 @@ async fn of_many_who_use_one_link_at_once_one_sets_the_password() {
 }
 
 #[tokio::test]
-async fn an_account_gets_three_mails_an_hour_and_the_third_link_stays_good() {
+async fn an_account_gets_ten_mails_an_hour_and_the_tenth_link_stays_good() {
     mailing(&[], async |house, smtp| {
         house.with_address("ada", "ada@example.com").await;
         let mut token = String::new();
-        for _ in 0..3 {
+        for _ in 0..10 {
             house.ask("ada", "").await.expect("heard");
             token = token_in(&smtp.next().await);
         }
         for _ in 0..3 {
             house.ask("ada", "").await.expect("heard all the same");
         }
-        house.looked_at(6).await;
+        house.looked_at(13).await;
         assert!(smtp.is_empty().await);
         house.reset(&token, NEW).await.expect("set");
         house.ask("ada", "").await.expect("heard");
-        house.looked_at(7).await;
+        house.looked_at(14).await;
         assert!(smtp.is_empty().await, "using one does not begin a new hour");
         house.clock.advance(Duration::from_secs(60 * 60));
         house.ask("ada", "").await.expect("heard");
@@ -357,6 +357,8 @@ async fn a_mail_that_is_not_taken_is_tried_again_and_a_lost_one_is_counted() {
         }
         let failed = "SELECT count(*) FROM audit_log WHERE cause = 'mail_failed'";
         assert_eq!(house.count(failed).await, 1);
+        let counted = "SELECT mails FROM password_resets";
+        assert_eq!(house.count(counted).await, 1, "the lost one is given back");
     })
     .await;
 }
