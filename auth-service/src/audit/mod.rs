@@ -30,6 +30,7 @@ use crate::origin::Origin;
 use crate::store;
 
 use checkpoints::CheckpointFile;
+use sealer::Seen;
 use summary::Summary;
 
 /// One event.
@@ -150,6 +151,7 @@ pub(crate) struct Audit {
     /// Lets a few verifications through at once: each reads the whole log.
     pub(crate) verifications: Arc<Semaphore>,
     summary: Mutex<Summary>,
+    seen: Mutex<Seen>,
     pending: Gauge,
     failures: Counter,
 }
@@ -166,6 +168,7 @@ impl Audit {
             path: checkpoints.to_owned(),
             verifications: Arc::new(Semaphore::new(VERIFICATIONS)),
             summary: Mutex::new(Summary::default()),
+            seen: Mutex::new(Seen::default()),
             pending: Gauge::default(),
             failures: Counter::default(),
             chain,
@@ -190,5 +193,9 @@ impl Audit {
 
     fn summary(&self) -> MutexGuard<'_, Summary> {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millgate_platform::Fault;
+use prometheus_client::metrics::counter::Counter;
 
 use super::{Audit, REFUSED};
 use crate::app::App;
-use crate::domain::audit::{Head, Record, Sealed};
+use crate::domain::audit::{Checkpoint, Head, Record, Sealed};
 use crate::domain::{Micros, micros};
 use crate::store;
 
@@ -105,6 +106,7 @@ async fn seal(app: &App) -> Result<i64, Fault> {
     let Some(mut head) = store::audit::hold_head(&mut tx).await? else {
         return Ok(0);
     };
+    app.audit.seen().doubt_head(head.seq, &app.audit.failures);
     let (mut rows, mut ids) = (Vec::new(), Vec::new());
     for (id, record, mac) in store::audit::pending(&mut tx, BATCH).await? {
         let record = if chain.is_stamped(&record, &mac) {
@@ -122,6 +124,7 @@ async fn seal(app: &App) -> Result<i64, Fault> {
     }
     store::audit::append(&mut tx, &rows, &ids).await?;
     tx.commit().await?;
+    app.audit.seen().sealed = head.seq;
     rows.iter().for_each(tell);
     Ok(i64::try_from(rows.len()).unwrap_or(BATCH))
 }
@@ -165,9 +168,54 @@ fn tell(row: &Sealed) {
     );
 }
 
+/// What this replica remembers of the chain: whoever owns the database does not own this.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// The last row that it sealed.
+    sealed: i64,
+    /// The last checkpoint that it made or took for good.
+    vouched: Option<Checkpoint>,
+    /// The forged checkpoint that it has told of: it stays where it is, and every pass meets it again.
+    told: Option<i64>,
+}
+
+impl Seen {
+    /// Complains of a head that was set back; once, because the chain goes on from there.
+    fn doubt_head(&mut self, seq: i64, failures: &Counter) {
+        if seq < self.sealed {
+            failures.inc();
+            tracing::error!(
+                head = seq,
+                sealed = self.sealed,
+                "the audit log was set back: it ends before a row that was sealed here"
+            );
+            self.sealed = seq;
+        }
+    }
+}
+
+/// The newest checkpoint to go on from. One that is none of ours stands for nothing: with a number far away it would
+/// otherwise end all checkpoints, and in the file it would be a lie as well.
+fn ours(audit: &Audit, last: Option<Checkpoint>) -> Option<Checkpoint> {
+    let mut seen = audit.seen();
+    if let Some(forged) = last.filter(|last| !audit.chain.is_signed(last)) {
+        audit.failures.inc();
+        if seen.told.replace(forged.head.seq) != Some(forged.head.seq) {
+            tracing::error!(
+                seq = forged.head.seq,
+                "the newest checkpoint in the database is not signed by this service"
+            );
+        }
+    } else {
+        seen.vouched = last;
+    }
+    seen.vouched
+}
+
 /// Makes a checkpoint when it is time, and sees that the newest of the database is in this replica's file.
 async fn vouch(app: &Arc<App>, ended: bool) -> Result<(), Fault> {
     let last = store::audit::last_checkpoint(&app.db).await?;
+    let last = ours(&app.audit, last);
     let (seq, time) = last.map_or((0, Micros::MIN), |last| (last.head.seq, last.time));
     let now = app.now();
     let mut newest = last;
@@ -179,10 +227,9 @@ async fn vouch(app: &Arc<App>, ended: bool) -> Result<(), Fault> {
         let mut tx = app.db.begin().await?;
         store::audit::add_checkpoint(&mut tx, &checkpoint).await?;
         tx.commit().await?;
+        app.audit.seen().vouched = Some(checkpoint);
         newest = Some(checkpoint);
     }
-    // One that is none of ours would be a lie in the file as well.
-    let newest = newest.filter(|newest| app.audit.chain.is_signed(newest));
     if let Some(newest) = newest {
         let app = app.clone();
         let kept = tokio::task::spawn_blocking(move || app.audit.file.keep(&newest)).await;
@@ -200,11 +247,57 @@ mod tests {
     use crate::domain::audit::tests::record;
     use millgate_platform::ServiceSecrets;
 
+    fn opened(folder: &tempfile::TempDir) -> Audit {
+        let secrets = ServiceSecrets::from_master(&[7; 32]);
+        Audit::open(&secrets, &folder.path().join("checkpoints")).expect("opened")
+    }
+
+    #[test]
+    fn a_forged_checkpoint_far_away_stands_for_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let audit = opened(&folder);
+        let head = Head {
+            seq: 3,
+            mac: [1; 32],
+        };
+        let good = audit.chain.checkpoint(head, 9);
+        let forged = Checkpoint {
+            head: Head {
+                seq: 9_000_000_000_000_000_000,
+                ..head
+            },
+            ..good
+        };
+        assert_eq!(ours(&audit, Some(forged)), None);
+        assert_eq!(ours(&audit, Some(good)), Some(good));
+        assert_eq!(audit.failures.get(), 1);
+        for _ in 0..2 {
+            assert_eq!(ours(&audit, Some(forged)), Some(good), "the last good one");
+        }
+        assert_eq!(audit.failures.get(), 3);
+    }
+
+    #[test]
+    fn a_head_that_was_set_back_is_told_of_once() {
+        let failures = Counter::default();
+        let mut seen = Seen {
+            sealed: 5,
+            ..Seen::default()
+        };
+        for head in [5, 9] {
+            seen.doubt_head(head, &failures);
+        }
+        assert_eq!(failures.get(), 0);
+        for _ in 0..2 {
+            seen.doubt_head(4, &failures);
+        }
+        assert_eq!((failures.get(), seen.sealed), (1, 4));
+    }
+
     #[test]
     fn an_end_in_the_middle_of_writing_keeps_what_is_not_written() {
         let folder = tempfile::tempdir().expect("a folder");
-        let secrets = ServiceSecrets::from_master(&[7; 32]);
-        let audit = Audit::open(&secrets, &folder.path().join("checkpoints")).expect("opened");
+        let audit = opened(&folder);
         let mut in_hand = InHand {
             records: vec![record(1), record(2)],
             audit: &audit,

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use super::checkpoints::CheckpointFile;
 use super::verify::{FindingKind, Progress, Verification};
 use crate::domain::audit::{Chain, Head, Sealed, tests::chain, tests::record};
+use crate::store::audit::{Filter, Order};
 use crate::store::{self, MIGRATIONS};
 
 const ROWS: i64 = 12;
@@ -275,6 +276,32 @@ async fn every_tampering_is_found_where_it_begins() {
             assert_eq!(found.intact, Some(false), "{how:?}");
             let first = found.findings.iter().map(|finding| finding.seq).min();
             assert_eq!(first, Some(at), "{how:?}: {:?}", found.findings);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_before_the_first_is_found_and_not_listed() {
+    both_databases(&MIGRATIONS, |db| async move {
+        let log = Log::with(db, ROWS).await;
+        for seq in [0, -5] {
+            log.restore().await;
+            log.sql(&format!(
+                "INSERT INTO audit_log SELECT {seq}, time, event, outcome, cause, actor, subject, client_id, session, \
+                 address, request_id, occurrences, mac FROM audit_log WHERE seq = 1"
+            ))
+            .await;
+            let found = log.verify().await;
+            let places: Vec<_> = found.findings.iter().map(|one| (one.seq, one.kind)).collect();
+            assert_eq!(found.intact, Some(false));
+            assert_eq!(places, [(seq, FindingKind::PutIn)], "{:?}", found.findings);
+            for (order, beyond) in [(Order::Oldest, -9), (Order::Newest, i64::MAX)] {
+                let listed = store::audit::matching(&log.db, &Filter::default(), order, beyond, 100)
+                    .await
+                    .expect("rows");
+                assert_eq!(listed.len(), log.rows.len());
+            }
         }
     })
     .await;

@@ -27,7 +27,7 @@ pub enum FindingKind {
     Missing,
     /// The log ends before this row, which there was.
     CutOff,
-    /// There is a row behind the end of the log.
+    /// There is a row behind the end of the log, or before its beginning.
     PutIn,
     /// A checkpoint cannot be read, is not ours, or vouches for another row than this one.
     Checkpoint,
@@ -87,7 +87,8 @@ impl Verification {
         let head = store::audit::head(&db)
             .await?
             .unwrap_or_else(|| chain.beginning());
-        Ok(Self {
+        let before_the_first = store::audit::before_the_first(&db).await?;
+        let mut verification = Self {
             before: Some(chain.beginning().mac),
             progress: Progress {
                 total: head.seq,
@@ -100,7 +101,12 @@ impl Verification {
             head,
             chain,
             db,
-        })
+        };
+        if let Some(seq) = before_the_first {
+            let description = "there is a row before the first one of the log";
+            verification.find(seq, FindingKind::PutIn, description.to_owned());
+        }
+        Ok(verification)
     }
 
     /// Looks at the next batch. After the one that says whether the log is intact there are no more.

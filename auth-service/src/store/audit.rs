@@ -244,6 +244,15 @@ pub(crate) async fn rows(db: &Database, after: i64, limit: i64) -> Result<Vec<Se
     Ok(rows.into_iter().map(sealed).collect())
 }
 
+const BEFORE_THE_FIRST: &str = "SELECT seq FROM audit_log WHERE seq < 1 ORDER BY seq LIMIT 1";
+
+/// A row before the first one, which the sealer never makes.
+pub(crate) async fn before_the_first(db: &Database) -> Result<Option<i64>, Fault> {
+    Ok(on!(db, |c| sqlx::query_scalar(BEFORE_THE_FIRST)
+        .fetch_optional(c)
+        .await)?)
+}
+
 fn sealed(row: Row) -> Sealed {
     let (seq, record, bytes) = row.into_parts();
     Sealed {
@@ -306,7 +315,7 @@ pub(crate) enum Order {
 const SELECT: &str = concat!(
     "SELECT seq AS number, ",
     columns!(),
-    ", mac FROM audit_log WHERE seq"
+    ", mac FROM audit_log WHERE seq > 0 AND seq"
 );
 
 /// Events of the log beyond a number, in this order.
