@@ -6,7 +6,7 @@ use millgate_guard::{Claims, Expectations, Scopes, SigningRing};
 use millgate_platform::{SharedClock, SharedEntropy};
 use secrecy::SecretString;
 
-use crate::domain::{self, DELEGATED_LIFE, Session, SessionLimits, User, seconds};
+use crate::domain::{self, DELEGATED_LIFE, Micros, Session, SessionLimits, User, seconds};
 
 /// The `amr` of a personal access token. RFC 8176 registers no value for one, and each that it has says something that
 /// did not happen (`pop`: that a key was proved); RFC 7519 leaves values to those who use them.
@@ -89,9 +89,10 @@ impl Mint {
         })
     }
 
-    /// A service account's token.
-    pub(crate) fn service(&self, client_id: &str, scopes: &Scopes) -> AccessToken {
-        self.sign(i64::MAX, |claims| Claims {
+    /// A service account's token. It is of the time at which the account was looked up, and not of now: an account that
+    /// is taken out of use in between ends it.
+    pub(crate) fn service(&self, client_id: &str, scopes: &Scopes, read: Micros) -> AccessToken {
+        self.sign_at(seconds(read), i64::MAX, |claims| Claims {
             subject: client_id.to_owned(),
             scope: Some(scopes.clone()),
             ..claims
@@ -127,7 +128,10 @@ impl Mint {
     }
 
     fn sign(&self, ends: i64, fill: impl FnOnce(Claims) -> Claims) -> AccessToken {
-        let now = self.clock.now_seconds();
+        self.sign_at(self.clock.now_seconds(), ends, fill)
+    }
+
+    fn sign_at(&self, now: i64, ends: i64, fill: impl FnOnce(Claims) -> Claims) -> AccessToken {
         let life = i64::try_from(self.life.as_secs()).unwrap_or(i64::MAX);
         // A token of a session in its last second still has to be one: `exp` is after `iat`.
         let expires_at = now
@@ -245,7 +249,7 @@ mod tests {
         let clock = ManualClock::shared(NOW);
         let issuer = Issuer::new(clock.clone());
         let scopes = Scopes::parse("users.read").expect("a scope");
-        let token = mint(&issuer, &clock).service("shop", &scopes);
+        let token = mint(&issuer, &clock).service("shop", &scopes, NOW - 2_000_000);
         let claims = issuer
             .verifier()
             .verify(token.text.expose_secret())
@@ -256,5 +260,6 @@ mod tests {
         );
         assert_eq!(claims.scope, Some(scopes));
         assert_eq!(token.expires_in, 900);
+        assert_eq!(claims.issued_at, NOW / 1_000_000 - 2);
     }
 }

@@ -103,7 +103,7 @@ pub(crate) async fn update(
     })
 }
 
-/// Gives an account another secret. The answer alone holds it.
+/// Gives an account another secret. The answer alone holds it. Without an overlap the account's tokens end as well.
 ///
 /// # Errors
 /// SERVICE_ACCOUNT_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
@@ -127,7 +127,12 @@ pub(crate) async fn rotate(
     held(app, &mut tx, id, &body.etag).await?;
     let (secret, now) = (new_secret(app), app.now());
     let hash = ClientSecret::from(&secret).stored(&app.client_key);
-    store::service_account_secrets::replace(&mut tx, id, &hash, overlap.end(now), now).await?;
+    let end = overlap.end(now);
+    store::service_account_secrets::replace(&mut tx, id, &hash, end, now).await?;
+    if end.is_none() {
+        // The secret has leaked: whoever found it may have got tokens for it.
+        store::service_accounts::end_tokens(&mut tx, id, now).await?;
+    }
     store::service_accounts::touch(&mut tx, id, now).await?;
     let answer = wire::service_account(&held(app, &mut tx, id, "").await?);
     once.record(&mut tx, &answer).await?;

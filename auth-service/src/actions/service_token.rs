@@ -37,6 +37,7 @@ pub(crate) async fn issue(
         event.refused(app, origin);
         return Err(credentials_invalid());
     }
+    // Before the account is read: a token is never newer than what is known of its account.
     let now = app.now();
     let found = store::service_accounts::by_id(&app.db, id, now).await?;
     let proof = ServiceAccount::proven_by(found.as_ref(), secret, &app.client_key);
@@ -61,5 +62,5 @@ pub(crate) async fn issue(
             .await?;
     }
     event("").noted(app, origin);
-    Ok((app.mint.service(&account.client_id, &scopes), scopes))
+    Ok((app.mint.service(&account.client_id, &scopes, now), scopes))
 }

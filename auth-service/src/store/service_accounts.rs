@@ -208,14 +208,23 @@ pub(crate) async fn enable(tx: &mut Tx, client_id: &str, now: Micros) -> Result<
     write(tx, ENABLE, client_id, now).await
 }
 
+// Five seconds later, which is how far ahead a guard lets a token's time be: one that another replica, whose clock is
+// ahead, was just making ends as well. Nobody gets a new one.
 const DELETE: &str = "\
-    UPDATE service_accounts SET delete_time = $2, tokens_ended_time = $2, description = '', configured_hash = NULL
+    UPDATE service_accounts SET delete_time = $2, tokens_ended_time = $2 + 5000000, description = '', configured_hash = NULL
     WHERE client_id = $1";
 
 /// Deletes an account, which the transaction holds, and its secrets: all its tokens end.
 pub(crate) async fn delete(tx: &mut Tx, client_id: &str, now: Micros) -> Result<(), Fault> {
     secrets::delete_all(tx, client_id).await?;
     write(tx, DELETE, client_id, now).await
+}
+
+const END_TOKENS: &str = "UPDATE service_accounts SET tokens_ended_time = $2 WHERE client_id = $1";
+
+/// Ends all tokens of an account that the transaction holds, and leaves it in use.
+pub(crate) async fn end_tokens(tx: &mut Tx, client_id: &str, now: Micros) -> Result<(), Fault> {
+    write(tx, END_TOKENS, client_id, now).await
 }
 
 const TOUCH: &str =

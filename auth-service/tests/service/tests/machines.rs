@@ -377,6 +377,33 @@ async fn the_old_secret_works_until_the_overlap_is_over() {
 }
 
 #[tokio::test]
+async fn a_secret_that_has_leaked_takes_its_tokens_with_it() {
+    on_both(async |house| {
+        let old = account(&house, "shop", &["profile"]).await;
+        let issued = house.service_token("shop", &old, "").await;
+        let stolen = issued.expect("issued").access_token;
+        let admin = house.admin().await;
+        rotate(&house, &admin, rotation("shop", None))
+            .await
+            .expect("rotated");
+        house.who_am_i(&stolen).await.expect("it did not leak");
+        let rotated = rotate(&house, &admin, rotation("shop", Some(0)))
+            .await
+            .expect("rotated");
+        assert_eq!(rotated.state(), pb::ServiceAccountState::Active);
+        assert_eq!(reason(house.who_am_i(&stolen).await), "TOKEN_REVOKED");
+        house.clock.advance(Duration::from_secs(1));
+        let issued = house
+            .service_token("shop", &rotated.client_secret, "")
+            .await;
+        let fresh = issued.expect("issued").access_token;
+        house.who_am_i(&fresh).await.expect("known");
+        assert_eq!(reason(house.who_am_i(&stolen).await), "TOKEN_REVOKED");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn rotations_at_the_same_instant_leave_two_secrets() {
     on_both(async |house| {
         let old = account(&house, "shop", &["users.read"]).await;
