@@ -119,7 +119,12 @@ impl AccessToken {
                 Reason::TokenExpired,
                 "the personal access token has expired",
             )),
-            AccessTokenState::Active if user.state == UserState::Active => self.grant(asked),
+            // The account may have been read later than the token, and have moved on in between.
+            AccessTokenState::Active
+                if user.state == UserState::Active && user.generation == self.generation =>
+            {
+                self.grant(asked)
+            }
             AccessTokenState::Active | AccessTokenState::Revoked => Err(Fault::new(
                 Reason::TokenRevoked,
                 "the personal access token was revoked",
@@ -197,6 +202,10 @@ mod tests {
             state: UserState::Disabled,
             ..person.clone()
         };
+        let moved_on = User {
+            generation: 2,
+            ..person.clone()
+        };
         let revoked = AccessToken {
             revoke_time: Some(1),
             ..token()
@@ -208,6 +217,7 @@ mod tests {
         for (token, person, asked, now, expected) in [
             (token(), &person, None, 100, Reason::TokenExpired),
             (token(), &disabled, None, 1, Reason::TokenRevoked),
+            (token(), &moved_on, None, 1, Reason::TokenRevoked),
             (revoked, &person, None, 1, Reason::TokenRevoked),
             (outlived, &person, None, 1, Reason::TokenRevoked),
             (

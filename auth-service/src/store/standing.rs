@@ -58,7 +58,8 @@ const PERSON: &str = "\
     SELECT u.state, u.role, u.generation, s.create_time, s.last_used_time, s.ended_time,
         (
             SELECT t.expire_time FROM access_tokens t
-            WHERE t.sid = $2 AND t.user_id = u.id AND t.revoke_time IS NULL AND t.expire_time > $3
+            WHERE t.sid = $2 AND t.user_id = u.id AND t.generation = u.generation
+            AND t.revoke_time IS NULL AND t.expire_time > $3
         ) AS access_token_end,
         EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = $4) AS is_revoked,
         (
