@@ -129,7 +129,14 @@ pub(crate) async fn confirm(
         return Ok(answer);
     }
     // Counted like every other code: a secret that somebody has just begun with could be guessed here otherwise.
-    let attempt = me.attempt(app, "confirm_totp", origin).await?;
+    // Where nothing waits there is nothing to guess, and a count would only keep the owner from their second step.
+    let waits = store::second_factors::by_user(&app.db, me.id)
+        .await?
+        .is_some_and(|factor| factor.confirm_time.is_none());
+    let attempt = match waits {
+        true => Some(me.attempt(app, "confirm_totp", origin).await?),
+        false => None,
+    };
     let mut tx = app.db.begin().await?;
     let mut once = app
         .idempotency
@@ -140,10 +147,12 @@ pub(crate) async fn confirm(
     }
     me.held(&mut tx).await?;
     let now = app.now();
-    let pending = store::second_factors::in_tx(&mut tx, me.id)
+    let (pending, attempt) = store::second_factors::in_tx(&mut tx, me.id)
         .await?
         .filter(|factor| factor.confirm_time.is_none())
         .filter(|factor| confirmable_until(factor.begin_time) > now)
+        // Only with an attempt that was counted.
+        .zip(attempt)
         .ok_or_else(|| conflict("no second factor waits to be confirmed; begin one"))?;
     let Some(step) = open(app, &pending)?.matching_step(code, now) else {
         me.event("confirm_totp", "wrong_code").refused(app, origin);

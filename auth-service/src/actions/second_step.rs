@@ -135,8 +135,9 @@ pub(crate) async fn complete(
         .ok_or_else(challenge_invalid)?;
     let (session, refresh) =
         login::open(app, &mut tx, user_id, BOTH_METHODS, &device_label, origin).await?;
-    attempt::forgive(app, &mut tx, Counter::Account(user_id)).await?;
+    // In this order: the address's bucket before any counter, as everywhere.
     attempt.succeeded(&mut tx).await?;
+    attempt::forgive(app, &mut tx, Counter::Account(user_id)).await?;
     tx.commit().await?;
     Ok(Issued::new(app, &user, &session, &refresh))
 }

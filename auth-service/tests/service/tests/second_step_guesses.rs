@@ -20,6 +20,23 @@ async fn throttled<F: AsyncFn(House)>(test: F) {
 }
 
 #[tokio::test]
+async fn confirming_what_is_on_keeps_nobody_from_their_second_step() {
+    throttled(async |house| {
+        let ada = enrolled(&house, "ada").await;
+        let wrong = ada.phone.wrong(&house);
+        for _ in 0..12 {
+            let refused = confirm(&house, &ada.tokens.access_token, &wrong).await;
+            assert_eq!(reason(refused), "STATE_CONFLICT");
+        }
+        let half = first_step(&house, "ada").await;
+        complete(&house, &half, &ada.phone.code(&house))
+            .await
+            .expect("logged in");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn wrong_codes_count_together_at_every_door_and_then_the_right_one_waits_too() {
     throttled(async |house| {
         let ada = enrolled(&house, "ada").await;
