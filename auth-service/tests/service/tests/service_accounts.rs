@@ -53,7 +53,7 @@ async fn a_service_gets_a_token_with_its_scopes_or_fewer_and_never_more() {
             .expect("issued");
         assert_eq!(
             (all.scope.as_str(), all.token_type.as_str(), all.expires_in),
-            ("users.read users.write", "Bearer", 900)
+            ("trust.watch users.read users.write", "Bearer", 900)
         );
         let part = house
             .service_token(FACTORY, FACTORY_SECRET, "users.read")

@@ -55,7 +55,7 @@ async fn a_good_token_says_what_it_says() {
         let service = validate(&house, &admin, &house.factory().await).await;
         assert_eq!(
             (service.client_id.as_str(), service.scope.as_str()),
-            (FACTORY, "users.read users.write")
+            (FACTORY, "trust.watch users.read users.write")
         );
         assert!(service.active && service.role.is_empty() && service.username.is_empty());
     })
