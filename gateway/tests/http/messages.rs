@@ -48,6 +48,7 @@ async fn a_created_resource_is_answered_201_with_its_place_and_its_revision() {
         "id": "9007199254740993", "sku": "M-1", "name": "", "description": "",
         "unit_price": {"currency_code": "EUR", "units": "9223372036854775807", "nanos": 990_000_000},
         "on_hand": "0", "reserved": "0", "available": "0", "state": "PRODUCT_STATE_UNSPECIFIED", "etag": "3",
+        "reorder_threshold": "0", "tax_rate_basis_points": 0,
         "create_time": "1970-01-01T00:00:01.500Z",
     });
     assert_eq!(answered.json(), expected);
