@@ -88,10 +88,12 @@ async fn a_sigterm_under_load_loses_no_acknowledged_order(mut world: World) {
     let mut placed = Vec::new();
     for client in clients {
         let (orders, end) = client.await.unwrap();
-        // What ends a client is the connection, not a half-done order: anything but success was not acknowledged.
-        assert_ne!(
-            end.code(),
-            tonic::Code::Internal,
+        // What ends a client is the connection, not a half-done order: anything but success was not acknowledged. A
+        // status that the client made of a closed connection has a source; tonic calls a GOAWAY that came between two
+        // calls INTERNAL, and the server never saw that call.
+        let by_the_server = std::error::Error::source(&end).is_none();
+        assert!(
+            !by_the_server || end.code() != tonic::Code::Internal,
             "{end:?} {}",
             reason(&end)
         );
