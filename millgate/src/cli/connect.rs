@@ -1,5 +1,6 @@
 //! A running service, and the login of who gives the command.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use millgate_contract::auth::v1 as pb;
@@ -7,6 +8,7 @@ use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
 use millgate_platform::ClientTlsArgs;
 use millgate_platform::channel::stream_channel;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::watch;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -52,29 +54,25 @@ pub(crate) const CALL: Duration = Duration::from_secs(30);
 /// Under this name the session stands in the list of the person's sessions.
 const DEVICE: &str = "millgate command";
 
-/// Puts the token on every call.
+/// Puts the token on every call: the newest one, where the session gets others on its way.
 #[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<Ascii>);
-
-impl Bearer {
-    fn new(token: &SecretString) -> Result<Self, Failure> {
-        let mut entry: MetadataValue<Ascii> = format!("Bearer {}", token.expose_secret())
-            .parse()
-            .map_err(|_| {
-            Failure::Usage("the token has letters that no token has".to_owned())
-        })?;
-        entry.set_sensitive(true);
-        Ok(Self(entry))
-    }
-}
+pub(crate) struct Bearer(watch::Receiver<MetadataValue<Ascii>>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("authorization", self.0.clone());
+        let entry = self.0.borrow().clone();
+        request.metadata_mut().insert("authorization", entry);
         Ok(request)
     }
+}
+
+/// The entry of a token.
+fn entry_of(token: &SecretString) -> Result<MetadataValue<Ascii>, Failure> {
+    let mut entry: MetadataValue<Ascii> = format!("Bearer {}", token.expose_secret())
+        .parse()
+        .map_err(|_| Failure::Usage("the token has letters that no token has".to_owned()))?;
+    entry.set_sensitive(true);
+    Ok(entry)
 }
 
 /// A channel on which every call is the caller's.
@@ -83,9 +81,26 @@ pub(crate) type Line = InterceptedService<Channel, Bearer>;
 /// A session with the service, ended with [`Session::end`].
 pub(crate) struct Session {
     channel: Channel,
-    bearer: Bearer,
+    bearer: watch::Sender<MetadataValue<Ascii>>,
     /// Of a session that this command began.
-    refresh: Option<SecretString>,
+    own: Option<Own>,
+}
+
+/// What a session that this command began lives on.
+struct Own {
+    /// Works once.
+    refresh: SecretString,
+    /// How long the access token is good for.
+    life: Duration,
+}
+
+impl Own {
+    fn new(refresh: String, expires_in: i32) -> Self {
+        Self {
+            refresh: refresh.into(),
+            life: Duration::from_secs(expires_in.unsigned_abs().max(1).into()),
+        }
+    }
 }
 
 impl Session {
@@ -102,9 +117,9 @@ impl Session {
         .map_err(|error| Failure::Usage(error.to_string()))?;
         if let Some(token) = from_environment("MILLGATE_TOKEN")? {
             return Ok(Self {
-                bearer: Bearer::new(&token)?,
+                bearer: watch::Sender::new(entry_of(&token)?),
                 channel,
-                refresh: None,
+                own: None,
             });
         }
         let password = password(remote)?;
@@ -121,23 +136,50 @@ impl Session {
         }
         let token = SecretString::from(tokens.access_token);
         Ok(Self {
-            bearer: Bearer::new(&token)?,
+            bearer: watch::Sender::new(entry_of(&token)?),
             channel,
-            refresh: Some(tokens.refresh_token.into()),
+            own: Some(Own::new(tokens.refresh_token, tokens.expires_in)),
         })
+    }
+
+    /// The token of the session, on every call.
+    fn bearer(&self) -> Bearer {
+        Bearer(self.bearer.subscribe())
+    }
+
+    /// Keeps the session's token good until this is dropped. A token from the environment is not ours to renew.
+    ///
+    /// # Errors
+    /// When the service does not renew it.
+    async fn stay(&mut self) -> Result<Infallible, Failure> {
+        let Some(own) = &mut self.own else {
+            return std::future::pending().await;
+        };
+        let mut auth = AuthServiceClient::new(self.channel.clone());
+        loop {
+            // Half of its life: a call that begins with the old token ends before it does.
+            tokio::time::sleep(own.life / 2).await;
+            let request = pb::RefreshRequest {
+                refresh_token: own.refresh.expose_secret().to_owned(),
+            };
+            let tokens = auth.refresh(timed(request)).await?.into_inner();
+            let entry = entry_of(&SecretString::from(tokens.access_token))?;
+            *own = Own::new(tokens.refresh_token, tokens.expires_in);
+            self.bearer.send_replace(entry);
+        }
     }
 
     /// For the clients of the services.
     pub(crate) fn line(&self) -> Line {
-        InterceptedService::new(self.channel.clone(), self.bearer.clone())
+        InterceptedService::new(self.channel.clone(), self.bearer())
     }
 
     /// Ends the session that this command began. One that cannot be ended ends by itself, and is no failure of the
     /// command.
     pub(crate) async fn end(self) {
-        if let Some(refresh) = self.refresh {
+        if let Some(own) = self.own {
             let request = pb::LogoutRequest {
-                refresh_token: refresh.expose_secret().to_owned(),
+                refresh_token: own.refresh.expose_secret().to_owned(),
             };
             let _ = AuthServiceClient::new(self.channel)
                 .logout(timed(request))
@@ -167,8 +209,38 @@ pub(crate) async fn session_at<T>(
     let channel = stream_channel(setting, endpoint, tls.as_ref())
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let session = Session::begin(remote).await?;
-    let line = InterceptedService::new(channel, session.bearer.clone());
+    let line = InterceptedService::new(channel, session.bearer());
     let done = work(line).await;
+    session.end().await;
+    done
+}
+
+/// The lines to both services.
+pub(crate) struct Lines {
+    /// To the auth service.
+    pub(crate) auth: Line,
+    /// To the factory service.
+    pub(crate) factory: Line,
+}
+
+/// As [`session_at`], for work that may outlast an access token.
+pub(crate) async fn long_session_at<T>(
+    remote: &Remote,
+    (setting, endpoint): (&'static str, &str),
+    work: impl AsyncFnOnce(Lines) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let tls = remote.tls.client()?;
+    let channel = stream_channel(setting, endpoint, tls.as_ref())
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut session = Session::begin(remote).await?;
+    let lines = Lines {
+        auth: session.line(),
+        factory: InterceptedService::new(channel, session.bearer()),
+    };
+    let done = tokio::select! {
+        done = work(lines) => done,
+        Err(failure) = session.stay() => Err(failure),
+    };
     session.end().await;
     done
 }

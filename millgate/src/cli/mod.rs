@@ -3,6 +3,7 @@
 
 mod audit;
 mod connect;
+mod demo;
 mod failure;
 mod import;
 mod keys;
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     /// The products, as CSV files.
     #[command(subcommand)]
     Products(products::Command),
+    /// Fills a factory with believable demo data.
+    Demo(Box<demo::Demo>),
     /// The key ring that tokens are signed and verified with.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -57,6 +60,7 @@ pub(crate) async fn run(command: Command) -> ExitCode {
         Command::Sessions(command) => sessions::run(command).await,
         Command::ServiceAccounts(command) => service_accounts::run(command).await,
         Command::Products(command) => products::run(command).await,
+        Command::Demo(demo) => demo::run(*demo).await,
         Command::Keys(command) => keys::run(command).await,
         Command::Tokens(command) => tokens::run(&command),
         Command::Totp(command) => totp::run(command).await,

@@ -67,6 +67,13 @@ pub(crate) struct Factory {
     endpoint: String,
 }
 
+impl Factory {
+    /// The setting, as messages name it, and where the service is.
+    pub(crate) fn at(&self) -> (&'static str, &str) {
+        ("--factory (MILLGATE_FACTORY)", &self.endpoint)
+    }
+}
+
 /// A row of the file.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Row {
@@ -88,7 +95,6 @@ struct Row {
 
 /// Runs one.
 pub(crate) async fn run(command: Command) -> Result<(), Failure> {
-    const FACTORY: &str = "--factory (MILLGATE_FACTORY)";
     match command {
         Command::Import {
             file,
@@ -99,8 +105,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
         } => {
             let opened = File::open(&file).map_err(|error| named(&file, &error))?;
             let id = asked.unwrap_or_else(request_id);
-            let at = (FACTORY, factory.endpoint.as_str());
-            session_at(&remote, at, async |line| {
+            session_at(&remote, factory.at(), async |line| {
                 import(line, opened, dry_run, id).await
             })
             .await
@@ -110,8 +115,10 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
             factory,
             remote,
         } => {
-            let at = (FACTORY, factory.endpoint.as_str());
-            session_at(&remote, at, async |line| export(line, &file).await).await
+            session_at(&remote, factory.at(), async |line| {
+                export(line, &file).await
+            })
+            .await
         }
     }
 }
