@@ -89,6 +89,8 @@ pub(crate) async fn measure(
         })),
         streams: Streams::new(0),
         tls: false,
+        unruled: gateway::api::Unruled::default(),
+        memory: gateway::memory::Memory::new(1 << 28, 1 << 22),
     };
     let upstreams = vec![Upstream::new(&upstream, None)?];
     let gateway = Arc::new(Gateway::new(

@@ -1,54 +1,87 @@
-//! How long a connection has been without a request.
+//! What a connection is doing, and when it has done nothing for too long: it waits for a request, for the rest of a
+//! request's head, or for a client that does not read its answer.
 
+use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
-/// The requests of one connection.
+/// One connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    longest: Duration,
+    /// How long a request's head may take, and how long a new connection may take to begin with one.
+    head: Duration,
+    /// How long there may be no request, or no more of an answer taken.
+    idle: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    running: usize,
-    idle_since: Instant,
+    /// The requests that are being answered; since when the client has not taken the last piece of the answer, if it is
+    /// the client that is waited for.
+    running: HashMap<u64, Option<Instant>>,
+    next: u64,
+    /// When the last answer was out; `None` before the first request.
+    idle_since: Option<Instant>,
+    /// When the first octet of a head came.
+    head_since: Option<Instant>,
+    opened: Instant,
 }
 
 impl Activity {
-    /// A connection that begins now, and may be idle this long.
-    pub(crate) fn new(longest: Duration) -> Self {
+    /// A connection that begins now.
+    pub(crate) fn new(head: Duration, idle: Duration) -> Self {
         Self {
-            longest,
+            head,
+            idle,
             state: Mutex::new(State {
-                running: 0,
-                idle_since: Instant::now(),
+                running: HashMap::new(),
+                next: 0,
+                idle_since: None,
+                head_since: None,
+                opened: Instant::now(),
             }),
         }
     }
 
-    /// A request that runs until what is returned is dropped.
+    /// A request that is being answered until what is returned is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> Busy {
-        self.with(|state| state.running += 1);
-        Busy(Arc::clone(self))
+        let number = self.with(|state| {
+            state.head_since = None;
+            state.next += 1;
+            state.running.insert(state.next, None);
+            state.next
+        });
+        Busy {
+            activity: Arc::clone(self),
+            number,
+        }
     }
 
-    /// Completes when the connection has been idle for too long.
-    pub(crate) async fn idle(&self) {
+    /// Octets have come. While nothing is being answered, they are of a head.
+    fn received(&self) {
+        self.with(|state| {
+            if state.running.is_empty() {
+                state.head_since.get_or_insert_with(Instant::now);
+            }
+        });
+    }
+
+    /// Completes when the client has been waited for too long.
+    pub(crate) async fn over(&self) {
         loop {
-            let (running, idle_since) = self.with(|state| (state.running, state.idle_since));
             let now = Instant::now();
-            let end = if running > 0 {
-                now + self.longest
-            } else {
-                idle_since + self.longest
-            };
-            if end <= now {
+            let end = self.with(|state| state.end(self.head, self.idle));
+            if end.is_some_and(|end| end <= now) {
                 return;
             }
-            sleep_until(end).await;
+            // What begins meanwhile is over no sooner than this.
+            let next = now + self.head.min(self.idle);
+            sleep_until(end.map_or(next, |end| end.min(next))).await;
         }
     }
 
@@ -57,16 +90,117 @@ impl Activity {
     }
 }
 
-/// A running request.
+impl State {
+    /// When the connection is over, as it stands; `None` while only the service is waited for.
+    fn end(&self, head: Duration, idle: Duration) -> Option<Instant> {
+        if !self.running.is_empty() {
+            let stalled = self.running.values().flatten().min();
+            return stalled.map(|since| *since + idle);
+        }
+        Some(match (self.head_since, self.idle_since) {
+            (Some(since), _) => since + head,
+            (None, Some(since)) => since + idle,
+            (None, None) => self.opened + head.min(idle),
+        })
+    }
+}
+
+/// A request that is being answered.
 #[derive(Debug)]
-pub(crate) struct Busy(Arc<Activity>);
+pub(crate) struct Busy {
+    activity: Arc<Activity>,
+    number: u64,
+}
+
+impl Busy {
+    /// A piece of the answer was handed to the connection: from now on the client is waited for.
+    pub(crate) fn given(&self) {
+        self.set(Some(Instant::now()));
+    }
+
+    /// The connection asks for more and there is none yet: it is not the client that is slow.
+    pub(crate) fn awaited(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        let number = self.number;
+        self.activity.with(|state| {
+            state.running.insert(number, since);
+        });
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.with(|state| {
-            state.running -= 1;
-            state.idle_since = Instant::now();
+        let number = self.number;
+        self.activity.with(|state| {
+            state.running.remove(&number);
+            state.idle_since = Some(Instant::now());
         });
+    }
+}
+
+/// A connection whose activity is told of what it receives.
+pub(crate) struct Noticed<S> {
+    stream: S,
+    activity: Arc<Activity>,
+}
+
+impl<S> Noticed<S> {
+    pub(crate) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noticed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.activity.received();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noticed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, octets)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -74,19 +208,53 @@ impl Drop for Busy {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_is_idle_only_while_nothing_runs() {
-        let second = Duration::from_secs(1);
-        let activity = Arc::new(Activity::new(second));
-        let busy = activity.begin();
-        assert!(
-            tokio::time::timeout(10 * second, activity.idle())
-                .await
-                .is_err()
-        );
-        drop(busy);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn activity() -> Arc<Activity> {
+        Arc::new(Activity::new(SECOND, 6 * SECOND))
+    }
+
+    /// How long it takes from now until the connection is over, in whole seconds.
+    async fn left(activity: &Activity) -> Option<u64> {
         let start = Instant::now();
-        activity.idle().await;
-        assert!(start.elapsed() >= second && start.elapsed() < 2 * second);
+        let over = tokio::time::timeout(100 * SECOND, activity.over()).await;
+        over.ok().map(|()| start.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_only_while_nothing_is_answered() {
+        let activity = activity();
+        let busy = activity.begin();
+        assert_eq!(left(&activity).await, None);
+        drop(busy);
+        assert_eq!(left(&activity).await, Some(6));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_must_come_soon_and_its_next_one_may_wait() {
+        assert_eq!(left(&activity()).await, Some(1), "nothing is ever sent");
+        let activity = activity();
+        activity.received();
+        assert_eq!(left(&activity).await, Some(1), "a head that does not end");
+        drop(activity.begin());
+        tokio::time::advance(4 * SECOND).await;
+        activity.received();
+        activity.received();
+        assert_eq!(left(&activity).await, Some(1), "nor does the next one");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_more_is_waited_for_as_long_as_an_idle_one() {
+        let activity = activity();
+        let (slow, other) = (activity.begin(), activity.begin());
+        slow.given();
+        tokio::time::advance(4 * SECOND).await;
+        slow.given();
+        other.given();
+        other.awaited();
+        assert_eq!(left(&activity).await, Some(6));
+        slow.awaited();
+        assert_eq!(left(&activity).await, None, "now the service is slow");
+        drop((slow, other));
     }
 }

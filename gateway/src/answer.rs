@@ -4,6 +4,7 @@ use crate::api::Binding;
 use crate::compression::Secret;
 use crate::json;
 use crate::location::Location;
+use crate::raw;
 use crate::reply::AnswerBody;
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderValue, Response};
@@ -15,19 +16,26 @@ pub fn success(
     answer: &DynamicMessage,
     location: Option<&Location>,
 ) -> Result<Response<AnswerBody>, serde_json::Error> {
-    let mut body = match &binding.response_body {
-        None => json::encode(answer)?,
-        Some(field) => json::encode_field(answer, field)?,
+    let part = binding.response_body.as_ref();
+    let (media_type, body) = if raw::is_given(binding) {
+        let raw = raw::of_answer(answer, part).map_err(serde::ser::Error::custom)?;
+        (raw.media_type, raw.octets)
+    } else {
+        let mut body = match part {
+            None => json::encode(answer)?,
+            Some(field) => json::encode_field(answer, field)?,
+        };
+        // So that a terminal shows its prompt on a line of its own.
+        body.push(b'\n');
+        (HeaderValue::from_static("application/json"), body.into())
     };
-    // So that a terminal shows its prompt on a line of its own.
-    body.push(b'\n');
     let mut response = Response::new(AnswerBody::from(body));
     *response.status_mut() = binding.method.success;
     if binding.method.answers_secret {
         response.extensions_mut().insert(Secret);
     }
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, media_type);
     if let Some(etag) = etag(answer) {
         headers.insert(ETAG, etag);
     }

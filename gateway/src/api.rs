@@ -35,6 +35,8 @@ pub struct Method {
     pub gives_stream: bool,
     /// Whether a call without a token is refused before its body is read.
     pub token_required: bool,
+    /// Whether an access rule says who may call it. Where there is none, the service alone knows.
+    pub ruled: bool,
     /// The scope that the access rule names; empty where it names none.
     pub scope: String,
     /// The HTTP status of a success.
@@ -117,6 +119,14 @@ pub enum ApiError {
         /// The RPC that asks for it too.
         second: String,
     },
+    /// A path that the gateway answers itself.
+    #[error("{method}: the path {path:?} is one of the gateway's own")]
+    Own {
+        /// The RPC.
+        method: String,
+        /// The path.
+        path: String,
+    },
     /// Nothing to serve.
     #[error("no service of the descriptor set has both a route and an upstream")]
     Empty,
@@ -129,6 +139,18 @@ pub struct Api {
     pub pool: DescriptorPool,
     /// The routes.
     pub router: Router<Arc<Binding>>,
+    /// The services with a route and without an upstream: they are not served.
+    pub unserved: Vec<String>,
+}
+
+/// What a call without a token comes to, where no access rule says whether it needs one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unruled {
+    /// It is refused.
+    #[default]
+    NeedsToken,
+    /// It is passed on: the service decides.
+    Passes,
 }
 
 impl Api {
@@ -137,20 +159,38 @@ impl Api {
         descriptors: &[u8],
         upstream_of: impl Fn(&str) -> Option<usize>,
     ) -> Result<Self, ApiError> {
+        Self::with(descriptors, upstream_of, Unruled::default())
+    }
+
+    /// The same, with a say on methods that have no access rule.
+    pub fn with(
+        descriptors: &[u8],
+        upstream_of: impl Fn(&str) -> Option<usize>,
+        unruled: Unruled,
+    ) -> Result<Self, ApiError> {
         let pool = DescriptorPool::decode(descriptors)?;
         let mut router = Router::default();
+        let mut unserved = Vec::new();
         for service in pool.services() {
             let Some(upstream) = upstream_of(service.full_name()) else {
+                let has_route = |method| option(&method, HTTP_RULE).is_some();
+                if service.methods().any(has_route) {
+                    unserved.push(service.full_name().to_owned());
+                }
                 continue;
             };
             for method in service.methods() {
-                add_method(&mut router, &method, upstream)?;
+                add_method(&mut router, &method, upstream, unruled)?;
             }
         }
         if router.targets().next().is_none() {
             return Err(ApiError::Empty);
         }
-        Ok(Self { pool, router })
+        Ok(Self {
+            pool,
+            router,
+            unserved,
+        })
     }
 
     /// Every route, in the order of the descriptors.
@@ -163,6 +203,7 @@ fn add_method(
     router: &mut Router<Arc<Binding>>,
     descriptor: &MethodDescriptor,
     upstream: usize,
+    unruled: Unruled,
 ) -> Result<(), ApiError> {
     let Some(rule) = option(descriptor, HTTP_RULE) else {
         return Ok(());
@@ -189,7 +230,11 @@ fn add_method(
         output: descriptor.output(),
         takes_stream: descriptor.is_client_streaming(),
         gives_stream: descriptor.is_server_streaming(),
-        token_required: !is_public,
+        token_required: match access {
+            Some(_) => !is_public,
+            None => unruled == Unruled::NeedsToken,
+        },
+        ruled: access.is_some(),
         scope: access.map(|rule| text(&rule, "scope")).unwrap_or_default(),
         success: u16::try_from(success)
             .ok()
@@ -209,6 +254,13 @@ fn add_method(
         .flat_map(|rules| rules.as_list().unwrap_or_default());
     let rules = std::iter::once(&rule).chain(additional.filter_map(Value::as_message));
     for (index, rule) in rules.enumerate() {
+        if index > 0 && rule.has_field_by_name("additional_bindings") {
+            return Err(ApiError::Route {
+                method: method.name.clone(),
+                path: pattern(rule).1,
+                cause: "is an additional binding with additional bindings of its own".to_owned(),
+            });
+        }
         add_binding(router, &method, rule, index == 0)?;
     }
     Ok(())
@@ -258,6 +310,14 @@ fn add_binding(
         "*" => Body::Whole,
         name => Body::Field(top_level(&method.input, name)?),
     };
+    if let Body::Field(field) = &body
+        && path_fields.contains(&vec![field.clone()])
+    {
+        return Err(fault(format!(
+            "binds {:?}, which is the body, too",
+            field.name()
+        )));
+    }
     let response_body = match text(rule, "response_body").as_str() {
         "" => None,
         name => Some(top_level(&method.output, name)?),

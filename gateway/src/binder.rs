@@ -6,6 +6,7 @@ use crate::mask;
 use crate::preconditions::Preconditions;
 use crate::problem::{Faults, Problem, reason};
 use crate::query;
+use crate::raw;
 use http::Method as HttpMethod;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Value};
 
@@ -20,6 +21,8 @@ pub struct Parts<'r> {
     pub query: &'r str,
     /// The body; empty where there is none.
     pub body: &'r [u8],
+    /// What it says that it is: looked at where it is taken as it is.
+    pub media_type: &'r str,
     /// What the headers ask for.
     pub preconditions: &'r Preconditions,
 }
@@ -34,7 +37,9 @@ pub fn bind(binding: &Binding, parts: &Parts<'_>) -> Result<DynamicMessage, Prob
         Body::Field(field) => Some(Target::Field(field)),
     };
     let mut members = Vec::new();
-    if let Some(target) = target.filter(|_| !parts.body.is_empty()) {
+    if raw::is_taken(binding) {
+        take(&mut request, binding, parts);
+    } else if let Some(target) = target.filter(|_| !parts.body.is_empty()) {
         let decoded = json::decode(parts.body, target)?;
         members = decoded.members;
         match (target, decoded.value) {
@@ -51,6 +56,20 @@ pub fn bind(binding: &Binding, parts: &Parts<'_>) -> Result<DynamicMessage, Prob
         .apply(&mut request, binding, parts.method)?;
     mask::fill(&mut request, binding, parts.method, &members);
     Ok(request)
+}
+
+/// Takes the body as it is: the whole request, or a field of it.
+fn take(request: &mut DynamicMessage, binding: &Binding, parts: &Parts<'_>) {
+    let whole = |descriptor| raw::message(descriptor, parts.media_type, parts.body);
+    match &binding.body {
+        Body::None => {}
+        Body::Whole => *request = whole(&binding.method.input),
+        Body::Field(field) => {
+            if let Some(descriptor) = field.kind().as_message() {
+                request.set_field(field, Value::Message(whole(descriptor)));
+            }
+        }
+    }
 }
 
 /// Sets what the path tells. A body that tells something else is refused: the request contradicts itself.

@@ -9,15 +9,17 @@ use crate::error::{self, Circumstances};
 use crate::gateway::Gateway;
 use crate::headers::{self, Forwarded};
 use crate::health;
+use crate::memory::Held;
 use crate::numbers::Routed;
 use crate::own;
 use crate::preconditions::Preconditions;
 use crate::problem::{Problem, reason};
+use crate::raw;
 use crate::reply::AnswerBody;
 use crate::router::Found;
 use crate::transport;
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, EXPECT, IF_MATCH};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, EXPECT, IF_MATCH};
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
@@ -150,14 +152,17 @@ impl Call<'_> {
                 ));
             }
         }
-        body::check_accept(sent)?;
-        let body = self.body(binding, body).await?;
-        let message = match self.message(binding, values, &body) {
-            Ok(message) => message,
+        // What kind of octets are answered is known to the service alone.
+        if !raw::is_given(binding) {
+            body::check_accept(sent)?;
+        }
+        let (body, _memory) = self.body(binding, body).await?;
+        let encoded = match self.message(binding, values, &body) {
+            Ok(message) => Bytes::from(message.encode_to_vec()),
             Err(invalid) => return Err(self.refusal_before(binding, invalid).await),
         };
+        drop(body);
 
-        let encoded = Bytes::from(message.encode_to_vec());
         let timeout = headers::timeout(sent, self.gateway.rules.deadline)?;
         let answer = self.call(binding, encoded, timeout).await?;
         self.told(binding, answer)
@@ -175,34 +180,53 @@ impl Call<'_> {
             error::internal()
         })?;
         let location = self.gateway.locations.get(&method.name);
-        answer::success(binding, &answer, location).map_err(|error| {
+        let told = answer::success(binding, &answer, location).map_err(|error| {
             tracing::error!(method = method.name, %error, "an answer has no JSON");
             error::internal()
-        })
+        })?;
+        // What has been changed is told in any case.
+        if !self.head.method.is_safe() {
+            return Ok(told);
+        }
+        let size = told.body().whole().map_or(0, Bytes::len);
+        let memory = self.gateway.rules.memory.take(self.client, size)?;
+        Ok(told.map(|body| body.holding(memory)))
     }
 
+    /// The body, decompressed, and the memory that it holds.
     pub(crate) async fn body<B: Body<Data = Bytes>>(
         &self,
         binding: &Binding,
         body: Pin<&mut B>,
-    ) -> Result<Bytes, Problem> {
+    ) -> Result<(Bytes, Vec<Held>), Problem> {
+        let mut held = Vec::new();
         if body.is_end_stream() {
-            return Ok(Bytes::new());
+            return Ok((Bytes::new(), held));
         }
         let rules = &self.gateway.rules;
+        let mut take = |bytes| {
+            held.extend(rules.memory.take(self.client, bytes)?);
+            Ok(())
+        };
         if binding.body == BodyRule::None {
-            let read = body::read(body, 0, rules.body_timeout).await;
-            return read.map_err(|problem| match problem.reason.as_ref() {
+            let read = body::read(body, 0, rules.body_timeout, take).await;
+            let read = read.map_err(|problem| match problem.reason.as_ref() {
                 reason::MESSAGE_TOO_LARGE => Problem::field("body", "this method takes no body"),
                 _ => problem,
-            });
+            })?;
+            return Ok((read, held));
         }
-        body::check_content_type(&self.head.headers)?;
-        let read = body::read(body, rules.max_body_bytes, rules.body_timeout).await?;
+        body::check_encoding(&self.head.headers)?;
+        if !raw::is_taken(binding) {
+            body::check_content_type(&self.head.headers)?;
+        }
+        let mut read =
+            body::read(body, rules.max_body_bytes, rules.body_timeout, &mut take).await?;
         if body::is_gzip(&self.head.headers) {
-            return compression::gunzip(&read, rules.max_body_bytes);
+            read = compression::gunzip(&read, rules.max_body_bytes)?;
+            take(read.len())?;
         }
-        Ok(read)
+        Ok((read, held))
     }
 
     pub(crate) fn message(
@@ -212,6 +236,7 @@ impl Call<'_> {
         body: &[u8],
     ) -> Result<DynamicMessage, Problem> {
         let preconditions = Preconditions::from_headers(&self.head.headers)?;
+        let media_type = self.head.headers.get(CONTENT_TYPE);
         binder::bind(
             binding,
             &Parts {
@@ -219,6 +244,9 @@ impl Call<'_> {
                 path_values: values,
                 query: self.head.uri.query().unwrap_or_default(),
                 body,
+                media_type: media_type
+                    .and_then(|text| text.to_str().ok())
+                    .unwrap_or_default(),
                 preconditions: &preconditions,
             },
         )

@@ -9,25 +9,26 @@ use crate::compression;
 use crate::csv::{Frame, Shape, Table};
 use crate::error;
 use crate::headers;
+use crate::pipe::pipe;
 use crate::preconditions::Preconditions;
 use crate::problem::{Problem, reason};
+use crate::raw;
 use crate::reply::AnswerBody;
 use crate::server_stream;
 use crate::stream_gzip;
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use http_body::Body;
 use prost::Message as _;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tonic::Code;
 
 /// How long a stream may go on that the client sets no end to. Its token ends sooner.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// Messages that wait for a service that is slower than the client.
+/// Messages that wait for a service that is slower than the client; together they are no larger than one may be.
 const WAITING: usize = 16;
 
 impl Call<'_> {
@@ -39,8 +40,11 @@ impl Call<'_> {
         body: Pin<&mut B>,
     ) -> Result<Response<AnswerBody>, Problem> {
         let method = &binding.method;
-        let form = server_stream::Form::accepted(&self.head.headers)?;
-        let body = self.body(binding, body).await?;
+        let form = match raw::is_given(binding) {
+            true => None,
+            false => Some(server_stream::Form::accepted(&self.head.headers)?),
+        };
+        let (body, _memory) = self.body(binding, body).await?;
         let message = self
             .message(binding, values, &body)
             .and_then(|mut message| {
@@ -61,7 +65,11 @@ impl Call<'_> {
             Err(_) => return Err(error::deadline()),
         };
         let stopping = self.gateway.stopping.subscribe();
-        let stream = server_stream::body(form, Arc::clone(method), messages, stopping, place);
+        let Some(form) = form else {
+            let telling = raw::Telling::new(binding, messages, stopping, place);
+            return self.give_octets(telling).await;
+        };
+        let stream = server_stream::body(form, binding, messages, stopping, place);
         // Events are few and small, and each waits for nobody: what is compressed are the long ones, the exports.
         let may_zip = form == server_stream::Form::Lines && !method.answers_secret;
         let zips = may_zip && compression::is_accepted(&self.head.headers);
@@ -72,14 +80,25 @@ impl Call<'_> {
         if may_zip {
             compression::tell(response.headers_mut(), zips);
         }
-        let kind = HeaderValue::from_static(form.media_type());
-        response.headers_mut().insert(CONTENT_TYPE, kind);
-        // A proxy that collects an answer before it sends it on would hold up what must not wait.
-        let unbuffered = HeaderValue::from_static("no");
-        response
-            .headers_mut()
-            .insert("x-accel-buffering", unbuffered);
-        Ok(response)
+        Ok(as_it_comes(
+            response,
+            HeaderValue::from_static(form.media_type()),
+        ))
+    }
+
+    /// Octets, as they come. The first message says what they are; until it is there, the answer may be a refusal.
+    async fn give_octets(
+        &self,
+        mut telling: raw::Telling,
+    ) -> Result<Response<AnswerBody>, Problem> {
+        let first = tokio::time::timeout(self.gateway.rules.deadline + GRACE, telling.next());
+        let first = first.await.map_err(|_| error::deadline())??;
+        let Some(first) = first else {
+            return Ok(as_it_comes(Response::default(), raw::OCTETS));
+        };
+        let octets = stream::once(async { Ok(first.octets) }).chain(telling.octets());
+        let response = Response::new(AnswerBody::octets(octets));
+        Ok(as_it_comes(response, first.media_type))
     }
 
     /// Takes a stream, each message sent on as it comes. A fault in one ends the call as cancelled, never as complete.
@@ -106,8 +125,8 @@ impl Call<'_> {
         let upstream = &self.gateway.upstreams[method.upstream];
         let _place = rules.streams.admit(self.client, upstream)?;
         let metadata = self.metadata(headers::timeout(&self.head.headers, LONGEST)?);
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let mut call = Box::pin(upstream.call_with_stream(method.path.clone(), metadata, receiver));
+        let (sender, messages) = pipe(WAITING, rules.max_body_bytes);
+        let mut call = Box::pin(upstream.call_with_stream(method.path.clone(), metadata, messages));
         let bounds = Bounds {
             most: rules.max_body_bytes,
             longest: rules.body_timeout,
@@ -135,6 +154,7 @@ impl Call<'_> {
                         path_values: values,
                         query,
                         body: piece.trim_ascii(),
+                        media_type: "",
                         preconditions: told,
                     };
                     Some(binder::bind(binding, &parts)?)
@@ -176,4 +196,15 @@ impl Call<'_> {
         let answer = answer.map_err(|status| Problem::from_status(&status))?;
         self.told(binding, answer)
     }
+}
+
+/// A proxy that collects an answer before it sends it on would hold up what must not wait.
+fn as_it_comes(
+    mut response: Response<AnswerBody>,
+    media_type: HeaderValue,
+) -> Response<AnswerBody> {
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, media_type);
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
 }

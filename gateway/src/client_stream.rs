@@ -1,5 +1,6 @@
 //! The body of a method that takes a stream: a message a line (NDJSON) or a row (CSV), each sent on as soon as it is there.
 
+use crate::pipe::{Closed, Sender};
 use crate::problem::{Problem, reason};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -8,7 +9,6 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tonic::Code;
 
 /// What a stream of messages is held to.
@@ -71,7 +71,7 @@ pub(crate) async fn pump<B: Body<Data = Bytes>>(
     mut body: Pin<&mut B>,
     bounds: Bounds,
     mut bind: impl FnMut(u64, &[u8]) -> Result<Option<Bytes>, Problem>,
-    messages: &mpsc::Sender<Bytes>,
+    messages: &Sender,
 ) -> Result<(), Problem> {
     let mut cutter = Cutter::new(form);
     loop {
@@ -104,7 +104,7 @@ pub(crate) async fn pump<B: Body<Data = Bytes>>(
             let sent = tokio::time::timeout(bounds.stalled, messages.send(message)).await;
             match sent {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return Ok(()),
+                Ok(Err(Closed)) => return Ok(()),
                 Err(_) => {
                     let message = "the service did not take the next message in time";
                     return Err(Problem::new(

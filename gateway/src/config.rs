@@ -40,7 +40,7 @@ pub struct Config {
     pub factory_endpoint: String,
 
     /// A descriptor set to serve instead of Millgate's contract: what `protoc --include_imports --include_source_info
-    /// --descriptor_set_out` or `buf build -o` writes. Every service of it needs an upstream.
+    /// --descriptor_set_out` or `buf build -o` writes. A service of it without an upstream is not served.
     #[arg(
         long,
         env = "GATEWAY_DESCRIPTORS",
@@ -60,6 +60,11 @@ pub struct Config {
         value_parser = upstream
     )]
     pub more_upstreams: Vec<UpstreamConfig>,
+
+    /// Let calls without a token through to methods that have no access rule (`millgate.access.v1.rule`): the service
+    /// decides. Otherwise they are refused, as for every method that is not public.
+    #[arg(long, env = "GATEWAY_PASS_UNRULED")]
+    pub pass_unruled: bool,
 
     /// Web pages that may call, by their exact origin, e.g. https://app.example.com (comma-separated).
     #[arg(
@@ -109,7 +114,13 @@ pub struct LimitArgs {
         value_parser = clap::value_parser!(u32).range(1024..=268_435_456))]
     pub max_body_bytes: u32,
 
-    /// How long the headers of a request may take to arrive.
+    /// The memory that all bodies above 64 KiB may hold at once, in bytes: those of requests, and those of answers to GET
+    /// until they are taken. One address has a quarter of it.
+    #[arg(long, env = "GATEWAY_BODY_MEMORY_BYTES", value_name = "BYTES", default_value_t = 256 * 1024 * 1024)]
+    pub body_memory_bytes: u32,
+
+    /// How long the headers of a request may take to arrive, from their first octet on, and how long a new connection
+    /// may wait before it sends one.
     #[arg(long, env = "GATEWAY_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = positive)]
     pub header_timeout: Duration,
 
@@ -117,7 +128,7 @@ pub struct LimitArgs {
     #[arg(long, env = "GATEWAY_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = positive)]
     pub body_timeout: Duration,
 
-    /// How long a connection may stay without a request.
+    /// How long a connection may stay without another request, and how long a client may take no more of its answer.
     #[arg(long, env = "GATEWAY_IDLE_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = positive)]
     pub idle_timeout: Duration,
 
@@ -129,6 +140,15 @@ pub struct LimitArgs {
     #[arg(long, env = "GATEWAY_MAX_CONNECTIONS", value_name = "NUMBER", default_value_t = 10_000,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
+
+    /// Connections that one address (IPv6: one /64) may have at once, unless it is a trusted proxy's; 0 for any number.
+    #[arg(
+        long,
+        env = "GATEWAY_CONNECTIONS_PER_ADDRESS",
+        value_name = "NUMBER",
+        default_value_t = 1000
+    )]
+    pub connections_per_address: u32,
 
     /// Requests a second from one address (IPv6: one /64); 0 for any number.
     #[arg(
@@ -167,11 +187,13 @@ impl Default for LimitArgs {
         Self {
             deadline: Duration::from_secs(10),
             max_body_bytes: 4 * 1024 * 1024,
+            body_memory_bytes: 256 * 1024 * 1024,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             tls_handshake_timeout: Duration::from_secs(5),
             max_connections: 10_000,
+            connections_per_address: 1000,
             requests_per_second: 1000,
             requests_burst: 2000,
             streams_per_address: 50,
@@ -188,6 +210,7 @@ impl Default for Config {
             factory_endpoint: "http://127.0.0.1:50052".to_owned(),
             descriptors: None,
             more_upstreams: Vec::new(),
+            pass_unruled: false,
             cors_origins: Vec::new(),
             metrics: MetricsArgs::default(),
             limits: LimitArgs::default(),

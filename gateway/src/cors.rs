@@ -11,8 +11,8 @@ use http::request::Parts as Head;
 use http::{HeaderValue, Method, Response, StatusCode};
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
-const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, last-event-id, traceparent, x-request-id";
-const ANSWER_HEADERS: &str = "etag, location, retry-after, www-authenticate, x-request-id";
+const REQUEST_HEADERS: &str = "authorization, content-encoding, content-type, grpc-timeout, idempotency-key, if-match, if-none-match, last-event-id, traceparent, x-request-id";
+const ANSWER_HEADERS: &str = "allow, etag, location, retry-after, www-authenticate, x-request-id";
 
 /// The origins that may call.
 #[derive(Debug, Clone, Default)]

@@ -1,12 +1,14 @@
 //! The gateway: its routes, its upstreams, its rules, and what every answer of it carries.
 
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, Unruled};
 use crate::call::Call;
 use crate::compression;
 use crate::conditional;
 use crate::cors::Cors;
 use crate::error::{Circumstances, internal};
+use crate::health;
 use crate::location::{Location, locations};
+use crate::memory::Memory;
 use crate::numbers::{Numbers, Routed};
 use crate::own::Own;
 use crate::problem::shortened;
@@ -51,8 +53,12 @@ pub struct Rules {
     pub rate: Arc<Rate>,
     /// How many streams one address may have open.
     pub streams: Streams,
+    /// How much memory bodies may hold.
+    pub memory: Memory,
     /// Whether clients come by TLS.
     pub tls: bool,
+    /// What a call without a token comes to, where no access rule says.
+    pub unruled: Unruled,
 }
 
 /// The gateway: routes, upstreams and rules.
@@ -84,17 +90,27 @@ impl Gateway {
     /// Reads the routes of every service that one of the upstreams serves.
     ///
     /// # Errors
-    /// Names the method whose annotation cannot be served, or both that claim the same route.
+    /// Names the method whose annotation cannot be served or claims a path of the gateway's own, or both that claim the
+    /// same route.
     pub fn new(
         descriptors: &[u8],
         upstreams: Vec<Upstream>,
         rules: Rules,
         entropy: SharedEntropy,
     ) -> Result<Self, ApiError> {
-        let api = Api::new(descriptors, |service| serving(&upstreams, service))?;
+        let upstream_of = |service: &str| serving(&upstreams, service);
+        let api = Api::with(descriptors, upstream_of, rules.unruled)?;
+        let own = Own::new(&api);
+        let is_own = |path: &str| own.has(path) || health::PATHS.contains(&path);
+        if let Some(binding) = api.bindings().find(|binding| is_own(&binding.text)) {
+            return Err(ApiError::Own {
+                method: binding.method.name.clone(),
+                path: binding.text.clone(),
+            });
+        }
         Ok(Self {
             locations: locations(&api),
-            own: Own::new(&api),
+            own,
             numbers: Numbers::default(),
             stopping: watch::Sender::new(false),
             api,

@@ -9,6 +9,9 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 use std::time::Duration;
 
+/// The process, and the services behind it.
+pub const PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// The answer, if the request asks for one of the two.

@@ -11,7 +11,7 @@
 //!   own         what the gateway serves itself                       (openapi, docs)
 //!   router      method and path -> a binding     (template, percent; api reads them from the descriptors)
 //!   headers     what may pass on, and whether there is a token at all
-//!   body        content type, size, time
+//!   body        content type, size, time                         (memory)
 //!   binder      path, query, body, headers -> one message      (json, query, mask, preconditions)
 //!   upstream    the call
 //!   answer      message -> status, headers, JSON                (json, location)
@@ -22,6 +22,7 @@
 //! A method that streams takes its messages by `client_stream`, or answers by `server_stream`; one that does both at once
 //! answers 501 STREAM_NOT_SERVED: HTTP/1.1 has no way to do that.
 
+mod accept;
 mod activity;
 pub mod answer;
 pub mod api;
@@ -44,15 +45,19 @@ pub mod healthcheck;
 pub mod json;
 pub mod location;
 pub mod mask;
+pub mod memory;
 mod numbers;
 pub mod openapi;
 mod own;
 pub mod percent;
+mod pipe;
+mod places;
 pub mod preconditions;
 pub mod prepare;
 pub mod problem;
 pub mod query;
 pub mod rate;
+mod raw;
 pub mod reply;
 pub mod router;
 pub mod sequence;

@@ -64,6 +64,11 @@ impl Own {
         Self(std::iter::once(document).chain(docs::files()).collect())
     }
 
+    /// Whether a path is one of these.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.0.iter().any(|text| text.path == path)
+    }
+
     /// The answer, if the path is one of ours.
     pub(crate) fn answer(&self, head: &Head) -> Option<Found> {
         let path = head.uri.path();

@@ -3,7 +3,7 @@
 use crate::api::{Binding, Body};
 use crate::problem::{Problem, reason};
 use http::Method as HttpMethod;
-use http::header::{HeaderMap, HeaderName, IF_MATCH};
+use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 use tonic::Code;
 
@@ -20,6 +20,8 @@ pub struct Preconditions {
     pub etag: Option<String>,
     /// The key of the request, so that a retry is known as one.
     pub request_id: Option<String>,
+    /// Whether there is an `If-None-Match`.
+    pub if_none_match: bool,
 }
 
 impl Preconditions {
@@ -48,7 +50,11 @@ impl Preconditions {
                 )
             })?),
         };
-        Ok(Self { etag, request_id })
+        Ok(Self {
+            etag,
+            request_id,
+            if_none_match: headers.contains_key(IF_NONE_MATCH),
+        })
     }
 
     /// Writes them into the request.
@@ -58,6 +64,10 @@ impl Preconditions {
         binding: &Binding,
         method: &HttpMethod,
     ) -> Result<(), Problem> {
+        if self.if_none_match && !method.is_safe() {
+            // Who sends it wants nothing to happen where something is already, and that cannot be promised here.
+            return Err(Problem::field("If-None-Match", "is for GET and HEAD only"));
+        }
         if let Some(request_id) = &self.request_id
             && let Some(field) = text_field(request, REQUEST_ID)
         {

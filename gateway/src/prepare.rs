@@ -1,12 +1,14 @@
 //! From the settings to a gateway that is ready to be served.
 
+use crate::api::{Api, Unruled};
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::gateway::{Gateway, Rules};
+use crate::memory::Memory;
 use crate::rate::Rate;
 use crate::server::{Connections, ServeError, Server};
 use crate::streams::Streams;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamConfig};
 use millgate_contract::DESCRIPTORS;
 use millgate_platform::{MetricsArgs, SharedEntropy, StartError};
 use std::sync::Arc;
@@ -27,8 +29,8 @@ pub struct Prepared {
 /// Names the setting that is wrong.
 pub fn prepare(config: Config, entropy: SharedEntropy) -> Result<Prepared, StartError> {
     let client_tls = config.client_tls.client()?;
-    let upstreams = config.upstreams();
-    let upstreams = upstreams
+    let configured = config.upstreams();
+    let upstreams = configured
         .iter()
         .map(|upstream| Upstream::new(upstream, client_tls.as_ref()));
     let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
@@ -46,7 +48,15 @@ pub fn prepare(config: Config, entropy: SharedEntropy) -> Result<Prepared, Start
         cors,
         rate: Arc::new(Rate::new(&config.limits)),
         streams: Streams::new(config.limits.streams_per_address),
+        memory: Memory::new(
+            config.limits.body_memory_bytes,
+            config.limits.max_body_bytes as usize,
+        ),
         tls: tls.is_some(),
+        unruled: match config.pass_unruled {
+            true => Unruled::Passes,
+            false => Unruled::NeedsToken,
+        },
     };
     let connections = Connections {
         proxies: rules.proxies.clone(),
@@ -65,11 +75,35 @@ pub fn prepare(config: Config, entropy: SharedEntropy) -> Result<Prepared, Start
     let descriptors = read.as_deref().unwrap_or(DESCRIPTORS);
     let gateway = Gateway::new(descriptors, upstreams, rules, entropy)
         .map_err(|error| StartError::new("routes", error.to_string()))?;
+    check_services(gateway.api(), &configured)?;
     Ok(Prepared {
         gateway: Arc::new(gateway),
         connections,
         metrics: config.metrics,
     })
+}
+
+/// Refuses an upstream for what is not there: its name is misspelt. A service that nobody serves may be somebody else's.
+fn check_services(api: &Api, upstreams: &[UpstreamConfig]) -> Result<(), StartError> {
+    for (index, upstream) in upstreams.iter().enumerate() {
+        if !api
+            .bindings()
+            .any(|binding| binding.method.upstream == index)
+        {
+            let message = format!(
+                "{:?} is neither a package nor a service with a route in the descriptor set",
+                upstream.prefix
+            );
+            return Err(StartError::new(&upstream.setting, message));
+        }
+    }
+    for service in &api.unserved {
+        tracing::warn!(
+            service,
+            "has routes and no upstream, and so it is not served"
+        );
+    }
+    Ok(())
 }
 
 impl Prepared {

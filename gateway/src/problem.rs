@@ -90,6 +90,8 @@ pub mod reason {
     pub const RATE_LIMITED: &str = "RATE_LIMITED";
     /// 429: too many open streams, of one address or of all.
     pub const STREAM_LIMIT: &str = "STREAM_LIMIT";
+    /// 429: large bodies hold all the memory that they may have.
+    pub const OVERLOADED: &str = "OVERLOADED";
     /// 412, 409: not the revision that the client holds.
     pub const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
     /// 503: the service behind the route cannot be reached, or went away before it answered.

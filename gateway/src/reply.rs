@@ -1,35 +1,52 @@
 //! The body of an answer: bytes that are there, or a stream of them.
 
+use crate::activity::Busy;
+use crate::memory::Held;
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use http_body::{Body, Frame, SizeHint};
-use std::any::Any;
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What an answer's body is. It never fails: a stream that breaks off says so in its own form, and ends.
+/// An answer that ends too early, and cannot say so: its connection breaks off, or its stream over HTTP/2.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer broke off")]
+pub struct BrokenOff;
+
+/// What an answer's body is. A stream of messages that breaks off says so in its own form, and ends; only one of octets
+/// fails.
 #[derive(Default)]
 pub struct AnswerBody {
     content: Content,
-    /// Dropped with the body: whatever must not end before the answer is out.
-    held: Option<Box<dyn Any + Send>>,
+    /// Told how the client takes it, and dropped with the body.
+    busy: Option<Busy>,
+    /// Given back with the body.
+    held: Option<Held>,
 }
+
+/// So much is handed to the connection at once: a client that is slow is known by the time that it takes for a piece.
+const PIECE: usize = 64 * 1024;
 
 #[derive(Default)]
 enum Content {
     #[default]
     Nothing,
     Whole(Bytes),
-    Stream(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
+    Stream(Pin<Box<dyn Stream<Item = Result<Bytes, BrokenOff>> + Send>>),
 }
 
 impl AnswerBody {
     /// A body that comes bit by bit.
     pub fn stream(stream: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self::octets(stream.map(Ok))
+    }
+
+    /// The same of octets, which may break off.
+    pub fn octets(stream: impl Stream<Item = Result<Bytes, BrokenOff>> + Send + 'static) -> Self {
         Self {
             content: Content::Stream(Box::pin(stream)),
+            busy: None,
             held: None,
         }
     }
@@ -42,10 +59,18 @@ impl AnswerBody {
         }
     }
 
-    /// Keeps something for as long as the body.
+    /// Holds memory until it is out.
     #[must_use]
-    pub fn holding(mut self, held: impl Any + Send) -> Self {
-        self.held = Some(Box::new(held));
+    pub(crate) fn holding(mut self, memory: Option<Held>) -> Self {
+        self.held = memory;
+        self
+    }
+
+    /// Counts as being answered until the last of it is handed over.
+    #[must_use]
+    pub(crate) fn watched(mut self, busy: Busy) -> Self {
+        busy.given();
+        self.busy = Some(busy);
         self
     }
 }
@@ -54,6 +79,7 @@ impl<T: Into<Bytes>> From<T> for AnswerBody {
     fn from(bytes: T) -> Self {
         Self {
             content: Content::Whole(bytes.into()),
+            busy: None,
             held: None,
         }
     }
@@ -61,21 +87,31 @@ impl<T: Into<Bytes>> From<T> for AnswerBody {
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         let next = match &mut self.content {
             Content::Nothing => None,
-            Content::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
+            Content::Whole(bytes) => Some(bytes.split_to(bytes.len().min(PIECE)))
+                .filter(|piece| !piece.is_empty())
+                .map(Ok),
             Content::Stream(stream) => match stream.as_mut().poll_next(context) {
                 Poll::Ready(next) => next,
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    if let Some(busy) = &self.busy {
+                        busy.awaited();
+                    }
+                    return Poll::Pending;
+                }
             },
         };
-        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+        if let Some(busy) = self.busy.as_ref().filter(|_| next.is_some()) {
+            busy.given();
+        }
+        Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

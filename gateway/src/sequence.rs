@@ -34,6 +34,11 @@ impl Sequence {
         }
     }
 
+    /// Whether a request can say where to go on.
+    pub fn resumes(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Writes `Last-Event-ID` into the request, where it has a field for it. It says more than the query: a browser that
     /// comes again sends the address of before.
     pub(crate) fn resume(

@@ -1,8 +1,9 @@
 //! The listener and its connections: TLS, HTTP/1.1 and (over TLS) HTTP/2, slow and idle clients cut, an orderly stop.
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Noticed};
 use crate::config::LimitArgs;
 use crate::gateway::{Gateway, Peer};
+use crate::places::Places;
 use crate::reply::AnswerBody;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,6 +11,7 @@ use http_body::Body;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use millgate_platform::client_address::network_of;
 use millgate_platform::{ServerTls, StartError, TrustedProxies};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -84,6 +86,7 @@ impl Server {
             self.connections.limits.max_connections as usize,
         ));
         let (stop, stopping) = watch::channel(false);
+        let places = Places::new(self.connections.limits.connections_per_address);
         let mut running = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -97,6 +100,17 @@ impl Server {
                 Some(_) = running.join_next(), if !running.is_empty() => {}
                 (accepted, permit) = accepted => match accepted {
                     Ok((stream, from)) => {
+                        // Whom the connections of a proxy of ours belong to is told by their requests.
+                        let place = match self.connections.proxies.trusts(from.ip()) {
+                            true => None,
+                            false => match places.take(network_of(from.ip()), 1) {
+                                Some(place) => Some(place),
+                                None => {
+                                    tracing::debug!(peer = %from, "an address has too many connections");
+                                    continue;
+                                }
+                            },
+                        };
                         let connection = Connection {
                             gateway: Arc::clone(&self.gateway),
                             shared: Arc::clone(&self.connections),
@@ -104,7 +118,7 @@ impl Server {
                         };
                         running.spawn(async move {
                             connection.run(stream, from).await;
-                            drop(permit);
+                            drop((permit, place));
                         });
                     }
                     Err(error) => {
@@ -170,18 +184,22 @@ impl Connection {
     }
 
     async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
-        let activity = Arc::new(Activity::new(self.shared.limits.idle_timeout));
+        let activity = self.activity();
         let service = service_fn(|request| self.answer(request, peer, &activity));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.shared.limits.header_timeout)
+            // It would run while a connection waits for its next request, too: the activity knows the one from the other.
+            .header_read_timeout(None)
             .max_buf_size(LARGEST_HEAD)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(
+                TokioIo::new(Noticed::new(stream, Arc::clone(&activity))),
+                service,
+            );
         let mut connection = pin!(connection);
         let mut stopping = self.stopping.clone();
         tokio::select! {
             ended = connection.as_mut() => return note(peer, ended),
-            () = activity.idle() => return,
+            () = activity.over() => return,
             _ = stopping.wait_for(|stop| *stop) => {}
         }
         connection.as_mut().graceful_shutdown();
@@ -193,7 +211,7 @@ impl Connection {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
     ) {
-        let activity = Arc::new(Activity::new(self.shared.limits.idle_timeout));
+        let activity = self.activity();
         let service = service_fn(|request| {
             let (gateway, activity) = (Arc::clone(&self.gateway), Arc::clone(&activity));
             async move { answer(&gateway, request, peer, &activity).await }
@@ -209,11 +227,16 @@ impl Connection {
         let mut stopping = self.stopping.clone();
         tokio::select! {
             ended = connection.as_mut() => return note(peer, ended),
-            () = activity.idle() => return,
+            () = activity.over() => return,
             _ = stopping.wait_for(|stop| *stop) => {}
         }
         connection.as_mut().graceful_shutdown();
         note(peer, connection.await);
+    }
+
+    fn activity(&self) -> Arc<Activity> {
+        let limits = &self.shared.limits;
+        Arc::new(Activity::new(limits.header_timeout, limits.idle_timeout))
     }
 
     async fn answer<B: Body<Data = Bytes>>(
@@ -234,8 +257,8 @@ async fn answer<B: Body<Data = Bytes>>(
 ) -> Result<Response<AnswerBody>, Infallible> {
     let busy = activity.begin();
     let response = gateway.answer(request, peer).await;
-    // A connection is busy until the last of an answer is out.
-    Ok(response.map(|body| body.holding(busy)))
+    // A connection is busy until the last piece of an answer is handed over.
+    Ok(response.map(|body| body.watched(busy)))
 }
 
 /// A client that goes away is no news.

@@ -1,10 +1,11 @@
 //! The answer of a method that streams: lines of JSON (NDJSON), or server-sent events where the client asks for them.
 //!
-//! A line is `{"result": ...}`, and `{"error": ...}` when the stream breaks off. An event carries the message itself; its
+//! A line is `{"result": ...}` (of a `response_body`, that field), and `{"error": ...}` when the stream breaks off. An event carries the message itself; its
 //! id is the message's place in the stream (`sequence`). A stream that breaks off ends with an event `error`, one that is
 //! complete with an event `end`, so that a browser knows that it need not come again.
 
-use crate::api::Method;
+use crate::accept::Accepted;
+use crate::api::{Binding, Method};
 use crate::error::{self, Circumstances};
 use crate::json;
 use crate::problem::{Problem, reason};
@@ -13,8 +14,7 @@ use crate::upstream::measured;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use http::HeaderMap;
-use http::header::ACCEPT;
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, FieldDescriptor};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -33,33 +33,22 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What the client accepts: events where it names them, and lines else.
+    /// What the client accepts: events where it names them and wants nothing else more, and lines else.
     pub(crate) fn accepted(headers: &HeaderMap) -> Result<Self, Problem> {
-        let values = headers.get_all(ACCEPT).iter();
-        let ranges: Vec<String> = values
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|range| {
-                range
-                    .split(';')
-                    .next()
-                    .unwrap_or_default()
-                    .trim()
-                    .to_ascii_lowercase()
-            })
-            .filter(|range| range.contains('/'))
-            .collect();
-        if ranges.iter().any(|range| range == "text/event-stream") {
-            return Ok(Self::Events);
-        }
+        let accepted = Accepted::of(headers);
+        let events = accepted.named("text/event-stream").unwrap_or_default();
         let lines = [
-            "*/*",
-            "application/*",
             "application/x-ndjson",
             "application/ndjson",
             "application/json",
-        ];
-        if ranges.is_empty() || ranges.iter().any(|range| lines.contains(&range.as_str())) {
+        ]
+        .map(|kind| accepted.weight(kind))
+        .into_iter()
+        .fold(0.0, f32::max);
+        if events > 0.0 && events >= lines {
+            return Ok(Self::Events);
+        }
+        if lines > 0.0 {
             return Ok(Self::Lines);
         }
         let message = "the answers are application/x-ndjson or text/event-stream, which the request does not accept";
@@ -82,6 +71,8 @@ impl Form {
 struct Telling {
     form: Form,
     method: Arc<Method>,
+    /// The field of each message that is told, where it is not the whole of it.
+    part: Option<FieldDescriptor>,
     messages: Streaming<Bytes>,
     stopping: watch::Receiver<bool>,
     ended: bool,
@@ -92,14 +83,15 @@ struct Telling {
 /// The body of the answer: what the service sends, as it comes.
 pub(crate) fn body(
     form: Form,
-    method: Arc<Method>,
+    binding: &Binding,
     messages: Streaming<Bytes>,
     stopping: watch::Receiver<bool>,
     place: Place,
-) -> impl Stream<Item = Bytes> + Send {
+) -> impl Stream<Item = Bytes> + Send + use<> {
     let telling = Telling {
         form,
-        method,
+        method: Arc::clone(&binding.method),
+        part: binding.response_body.clone(),
         messages,
         stopping,
         ended: false,
@@ -147,7 +139,11 @@ impl Telling {
         };
         let message = DynamicMessage::decode(self.method.output.clone(), message)
             .map_err(|error| failed(&error))?;
-        let json = json::encode(&message).map_err(|error| failed(&error))?;
+        let json = match &self.part {
+            None => json::encode(&message),
+            Some(field) => json::encode_field(&message, field),
+        };
+        let json = json.map_err(|error| failed(&error))?;
         let (before, after) = match self.form {
             Form::Lines => ("{\"result\":".to_owned(), "}\n"),
             Form::Events => match self.method.sequence.of_message(&message) {
@@ -168,7 +164,8 @@ impl Telling {
     }
 }
 
-fn stopped() -> Problem {
+/// UNAVAILABLE: the gateway stops.
+pub(crate) fn stopped() -> Problem {
     Problem {
         retry: Some(Duration::from_secs(1)),
         ..Problem::new(

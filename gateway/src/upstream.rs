@@ -2,12 +2,12 @@
 
 use crate::problem::{DOMAIN, reason};
 use bytes::{Buf as _, BufMut as _, Bytes};
-use futures::stream;
+use futures::Stream;
 use http::uri::PathAndQuery;
 use millgate_platform::{ClientTls, StartError, channel};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
@@ -105,12 +105,8 @@ impl Upstream {
         &self,
         path: PathAndQuery,
         metadata: MetadataMap,
-        messages: mpsc::Receiver<Bytes>,
+        messages: impl Stream<Item = Bytes> + Send + 'static,
     ) -> Result<Bytes, Status> {
-        let messages = stream::unfold(messages, |mut messages| async move {
-            let message = messages.recv().await?;
-            Some((message, messages))
-        });
         let request = Request::from_parts(metadata, Extensions::default(), messages);
         let mut client = self.stream_client().await?;
         let answer = client.client_streaming(request, path, Plain).await;

@@ -142,7 +142,7 @@ impl TrustedProxies {
     pub fn client(&self, headers: &mut HeaderMap, peer: IpAddr, peer_is_known: bool) -> ClientInfo {
         let secret = headers.remove(PROXY_SECRET);
         let believed = peer_is_known
-            || self.is_proxy(peer)
+            || self.trusts(peer)
             || secret.is_some_and(|sent| self.is_secret(sent.as_bytes()));
         let forwarded: Vec<_> = headers.get_all(FORWARDED_FOR).iter().cloned().collect();
         let forwarded_agent = headers.remove(FORWARDED_USER_AGENT);
@@ -165,7 +165,8 @@ impl TrustedProxies {
         }
     }
 
-    fn is_proxy(&self, address: IpAddr) -> bool {
+    /// Whether connections from this address are of a proxy that is believed by its network.
+    pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0
             .networks
@@ -187,7 +188,7 @@ impl TrustedProxies {
         for hop in forwarded.rsplit(',') {
             let address = hop.trim().parse::<IpAddr>().ok()?.to_canonical();
             nearest = Some(address);
-            if !self.is_proxy(address) {
+            if !self.trusts(address) {
                 break;
             }
         }

@@ -37,6 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
         path_values: &values,
         query,
         body,
+        media_type: "application/json",
         preconditions: &Preconditions::default(),
     };
     match bind(target, &parts) {

@@ -2,7 +2,7 @@
 
 use super::reader::{Kind as Json, Malformed, Reader};
 use super::scalar::{self, Expected};
-use super::{struct_value, wellknown};
+use super::{any, struct_value, wellknown};
 use crate::problem::{Faults, Problem, reason, shortened};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use std::collections::HashMap;
@@ -124,7 +124,10 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    fn message(&mut self, descriptor: &MessageDescriptor) -> Result<Option<DynamicMessage>, Stop> {
+    pub(super) fn message(
+        &mut self,
+        descriptor: &MessageDescriptor,
+    ) -> Result<Option<DynamicMessage>, Stop> {
         if wellknown::is_told_as_text(descriptor) {
             return self.told_as_text(descriptor);
         }
@@ -132,12 +135,17 @@ impl Decoder<'_> {
             "google.protobuf.Struct" | "google.protobuf.ListValue" | "google.protobuf.Value" => {
                 struct_value::read(self, descriptor)
             }
-            "google.protobuf.Any" => self.any(descriptor),
-            _ => self.object(descriptor),
+            "google.protobuf.Any" => any::read(self, descriptor),
+            _ => self.object(descriptor, None),
         }
     }
 
-    fn object(&mut self, descriptor: &MessageDescriptor) -> Result<Option<DynamicMessage>, Stop> {
+    /// A message by its fields. One member may say something else, and is passed over.
+    pub(super) fn object(
+        &mut self,
+        descriptor: &MessageDescriptor,
+        besides: Option<&str>,
+    ) -> Result<Option<DynamicMessage>, Stop> {
         if self.reader.peek()? != Json::Object {
             return self.unexpected("must be an object");
         }
@@ -147,20 +155,22 @@ impl Decoder<'_> {
         let mut first = true;
         while let Some(name) = self.reader.member(first)? {
             first = false;
+            if besides == Some(&*name) {
+                self.reader.skip()?;
+                continue;
+            }
             let field = descriptor
                 .get_field_by_name(&name)
                 .or_else(|| descriptor.get_field_by_json_name(&name));
             let Some(field) = field else {
-                self.path.push(Step::Key(shortened(&name).into_owned()));
-                self.fault(reason::UNKNOWN_FIELD, "there is no such field");
-                self.path.pop();
-                self.reader.skip()?;
+                self.at_key(&name, |decoder| {
+                    decoder.refuse::<()>(reason::UNKNOWN_FIELD, "there is no such field")
+                })?;
                 continue;
             };
             self.path.push(Step::Field(field.clone()));
             if seen.contains(&field.number()) {
-                self.fault(reason::DUPLICATE_FIELD, "is given twice");
-                self.reader.skip()?;
+                self.refuse::<()>(reason::DUPLICATE_FIELD, "is given twice")?;
             } else {
                 seen.push(field.number());
                 self.set(&mut message, &field)?;
@@ -250,23 +260,19 @@ impl Decoder<'_> {
         let mut first = true;
         while let Some(name) = self.reader.member(first)? {
             first = false;
-            self.path.push(Step::Key(shortened(&name).into_owned()));
-            match scalar::map_key(&key_kind, &name) {
-                Ok(key) if entries.contains_key(&key) => {
-                    self.fault(reason::DUPLICATE_FIELD, "is given twice");
-                    self.reader.skip()?;
+            let key = scalar::map_key(&key_kind, &name);
+            let value = self.at_key(&name, |decoder| match &key {
+                Ok(key) if entries.contains_key(key) => {
+                    decoder.refuse(reason::DUPLICATE_FIELD, "is given twice")
                 }
-                Ok(key) => {
-                    if let Some(value) = self.single(&value_kind)? {
-                        entries.insert(key, value);
-                    }
-                }
+                Ok(_) => decoder.single(&value_kind),
                 Err(expected) => {
-                    self.fault(reason::FIELD_INVALID, &format!("the key {expected}"));
-                    self.reader.skip()?;
+                    decoder.refuse(reason::FIELD_INVALID, &format!("the key {expected}"))
                 }
+            })?;
+            if let (Ok(key), Some(value)) = (key, value) {
+                entries.insert(key, value);
             }
-            self.path.pop();
         }
         Ok(Some(Value::Map(entries)))
     }
@@ -318,16 +324,30 @@ impl Decoder<'_> {
         Ok(self.take(value))
     }
 
-    /// Any names its type in the text. Rare enough to be left to prost-reflect; the text was checked by the reader.
-    fn any(&mut self, descriptor: &MessageDescriptor) -> Result<Option<DynamicMessage>, Stop> {
-        let text = self.reader.skip()?;
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let value = DynamicMessage::deserialize(descriptor.clone(), &mut deserializer)
-            .map_err(|_| "must be an object with its type's name in `@type`");
-        Ok(self.take(value))
+    /// Reads a member's value, which is told by the member's name.
+    pub(super) fn at_key<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        self.path.push(Step::Key(shortened(name).into_owned()));
+        let value = read(self);
+        self.path.pop();
+        value
     }
 
-    fn take<T>(&mut self, value: Result<T, Expected>) -> Option<T> {
+    /// Notes a fault of the value that comes, and passes over it.
+    pub(super) fn refuse<T>(
+        &mut self,
+        reason: &'static str,
+        description: &str,
+    ) -> Result<Option<T>, Stop> {
+        self.fault(reason, description);
+        self.reader.skip()?;
+        Ok(None)
+    }
+
+    pub(super) fn take<T>(&mut self, value: Result<T, Expected>) -> Option<T> {
         value
             .map_err(|expected| self.fault(reason::FIELD_INVALID, expected))
             .ok()

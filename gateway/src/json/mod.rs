@@ -1,5 +1,6 @@
 //! JSON to protobuf message and back, by the proto3 JSON mapping, strict on the way in.
 
+mod any;
 mod decode;
 mod encode;
 mod reader;

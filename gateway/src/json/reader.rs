@@ -51,8 +51,8 @@ impl Kind {
     }
 }
 
-/// The parser: where it stands in the text.
-#[derive(Debug)]
+/// The parser: where it stands in the text. A copy of it looks ahead.
+#[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,

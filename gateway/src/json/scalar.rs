@@ -59,10 +59,16 @@ pub(super) fn from_string(kind: &Kind, text: &str) -> Result<Value, Expected> {
             .get_value_by_name(text)
             .map(|value| Value::EnumNumber(value.number()))
             .ok_or(ENUM),
-        Kind::Float | Kind::Double => match text {
-            "NaN" => Ok(float(kind, f64::NAN)),
-            "Infinity" => Ok(float(kind, f64::INFINITY)),
-            "-Infinity" => Ok(float(kind, f64::NEG_INFINITY)),
+        Kind::Float => match text {
+            "NaN" => Ok(Value::F32(f32::NAN)),
+            "Infinity" => Ok(Value::F32(f32::INFINITY)),
+            "-Infinity" => Ok(Value::F32(f32::NEG_INFINITY)),
+            _ => number_in_string(kind, text),
+        },
+        Kind::Double => match text {
+            "NaN" => Ok(Value::F64(f64::NAN)),
+            "Infinity" => Ok(Value::F64(f64::INFINITY)),
+            "-Infinity" => Ok(Value::F64(f64::NEG_INFINITY)),
             _ => number_in_string(kind, text),
         },
         Kind::Bool | Kind::Message(_) => Err(expected(kind)),
@@ -81,17 +87,14 @@ fn number_in_string(kind: &Kind, text: &str) -> Result<Value, Expected> {
 pub(super) fn from_number(kind: &Kind, text: &str) -> Result<Value, Expected> {
     let wanted = expected(kind);
     match kind {
-        Kind::Float | Kind::Double => {
+        // A float is read as one: rounded once, and by its own range.
+        Kind::Float => {
+            let value: f32 = text.parse().map_err(|_| FLOAT)?;
+            finite(value.is_finite()).map(|()| Value::F32(value))
+        }
+        Kind::Double => {
             let value: f64 = text.parse().map_err(|_| FLOAT)?;
-            let most = if matches!(kind, Kind::Float) {
-                f64::from(f32::MAX)
-            } else {
-                f64::MAX
-            };
-            if value.abs() > most {
-                return Err("is out of range");
-            }
-            Ok(float(kind, value))
+            finite(value.is_finite()).map(|()| Value::F64(value))
         }
         Kind::Bool | Kind::String | Kind::Bytes | Kind::Message(_) => Err(wanted),
         _ => {
@@ -116,15 +119,8 @@ pub(super) fn map_key(kind: &Kind, text: &str) -> Result<MapKey, Expected> {
         .ok_or("is not a key of this map")
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the range is checked, and rounding is what a float does"
-)]
-fn float(kind: &Kind, value: f64) -> Value {
-    match kind {
-        Kind::Float => Value::F32(value as f32),
-        _ => Value::F64(value),
-    }
+fn finite(is_finite: bool) -> Result<(), Expected> {
+    is_finite.then_some(()).ok_or("is out of range")
 }
 
 /// The integer that a JSON number is, exactly: `1.0` and `1e2` are integers too, `1.5` is none.
@@ -216,7 +212,16 @@ mod tests {
             (Kind::Uint32, "4294967295", Some(Value::U32(u32::MAX))),
             (Kind::Double, "1e400", None),
             (Kind::Double, "1.5", Some(Value::F64(1.5))),
+            (
+                Kind::Double,
+                "1.7976931348623157e308",
+                Some(Value::F64(f64::MAX)),
+            ),
             (Kind::Float, "3.5e38", None),
+            // As it is written, it is a little more than the largest float, and nearest to it.
+            (Kind::Float, "3.4028235e38", Some(Value::F32(f32::MAX))),
+            (Kind::Float, "-3.4028235e38", Some(Value::F32(f32::MIN))),
+            (Kind::Float, "1e-60", Some(Value::F32(0.0))),
             (Kind::String, "1", None),
             (Kind::Bool, "1", None),
         ];

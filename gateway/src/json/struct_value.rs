@@ -2,6 +2,7 @@
 
 use super::decode::{Decoder, Stop};
 use super::reader::Kind as Json;
+use crate::problem::reason;
 use prost_reflect::{DynamicMessage, Kind, MapKey, MessageDescriptor, Value};
 use std::collections::HashMap;
 
@@ -72,12 +73,15 @@ fn object(
     let mut first = true;
     while let Some(name) = decoder.reader.member(first)? {
         first = false;
-        let inner = Value::Message(value(decoder, &value_type)?);
-        if fields
-            .insert(MapKey::String(name.into_owned()), inner)
-            .is_some()
-        {
-            return Err(decoder.reader.fault("a member is given twice").into());
+        let key = MapKey::String(name.clone().into_owned());
+        let inner = decoder.at_key(&name, |decoder| {
+            if fields.contains_key(&key) {
+                return decoder.refuse(reason::DUPLICATE_FIELD, "is given twice");
+            }
+            value(decoder, &value_type).map(Some)
+        })?;
+        if let Some(inner) = inner {
+            fields.insert(key, Value::Message(inner));
         }
     }
     let mut message = DynamicMessage::new(descriptor.clone());

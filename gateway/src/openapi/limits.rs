@@ -1,7 +1,7 @@
 //! The limits that a field's comment states, as JSON Schema keywords.
 //!
 //! Two phrases are understood, `1 to 64 characters` and `At most 2000 characters`; what is said in other words stays
-//! text. A list that says `1 to 1000` limits its items.
+//! text. A list that says `1 to 1000` limits its items, and a number itself.
 
 /// The least and the most, where they are stated.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,22 @@ pub(super) fn of_list(comment: &str) -> Limits {
     }
 }
 
+/// How small and how large a number may be: the only range that its comment names.
+pub(super) fn of_number(comment: &str) -> Limits {
+    let words = words(comment);
+    let mut ranges = words.windows(3).filter_map(|words| {
+        let (least, most) = (number(&words[0])?, number(&words[2])?);
+        (words[1] == "to").then_some(Limits {
+            least: Some(least),
+            most: Some(most),
+        })
+    });
+    match (ranges.next(), ranges.next()) {
+        (Some(range), None) => range,
+        _ => Limits::default(),
+    }
+}
+
 fn before(words: &[String]) -> Limits {
     match words {
         [.., least, to, most] if to == "to" && number(least).is_some() => Limits {
@@ -56,7 +72,7 @@ fn words(comment: &str) -> Vec<String> {
 }
 
 fn number(word: &str) -> Option<u32> {
-    word.parse().ok()
+    word.replace(',', "").parse().ok()
 }
 
 #[cfg(test)]
@@ -88,5 +104,13 @@ mod tests {
         assert_eq!(of_list("Their ids: 1 to 1000."), items);
         assert_eq!(of_list("Each 1 to 10 characters."), Limits::default());
         assert_eq!(of_list("Their ids."), Limits::default());
+        let pieces = Limits {
+            least: Some(1),
+            most: Some(1_000_000),
+        };
+        assert_eq!(of_number("How many pieces: 1 to 1,000,000."), pieces);
+        for comment in ["How many.", "1 to 2, or 4 to 5.", "From Monday to Friday."] {
+            assert_eq!(of_number(comment), Limits::default(), "{comment}");
+        }
     }
 }

@@ -104,6 +104,20 @@ fn components(schemas: Schemas<'_>) -> Value {
                 "description": "The revision that the caller knows (the `ETag` of an answer); another one there is refused with 412.",
                 "schema": {"type": "string", "pattern": "^(\\*|\"[!#-~]+\")$"},
             },
+            "IfNoneMatch": {
+                "name": "If-None-Match",
+                "in": "header",
+                "required": false,
+                "description": "The revision that the caller has (the `ETag` of an answer): if it is still that one, the answer is 304 without a body.",
+                "schema": {"type": "string", "pattern": "^(\\*|\"[!#-~]+\")$"},
+            },
+            "LastEventId": {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "required": false,
+                "description": "The id of the last event that was seen: the stream goes on behind it.",
+                "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+            },
             "IdempotencyKey": {
                 "name": "Idempotency-Key",
                 "in": "header",

@@ -8,6 +8,7 @@ use super::responses;
 use super::schema::{Schemas, Side};
 use crate::api::{ACCESS_RULE, Binding, Body, option, text};
 use crate::csv::Shape;
+use crate::raw;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor};
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ pub(super) fn operation(
     let method = &binding.method;
     let descriptor = &method.descriptor;
     let comment = comments.at(descriptor.parent_file().name(), descriptor.path());
-    let access = Access::of(descriptor, method.token_required);
+    let access = Access::of(descriptor, method.token_required, method.ruled);
     let mut parameters = parameters::of_path(path, names, schemas);
     parameters.extend(parameters::of_query(binding, schemas));
     parameters.extend(parameters::of_headers(binding));
@@ -53,6 +54,10 @@ pub(super) fn operation(
 }
 
 fn body(binding: &Binding, schemas: &mut Schemas<'_>) -> Option<Value> {
+    if raw::is_taken(binding) {
+        let content = json!({"*/*": {"schema": {"type": "string", "format": "binary"}}});
+        return Some(json!({"required": true, "content": content}));
+    }
     let (schema, example) = match &binding.body {
         Body::None => return None,
         Body::Whole => {
@@ -125,6 +130,7 @@ fn changes(input: &MessageDescriptor) -> bool {
 /// Who may call, as the access rule says.
 struct Access {
     token_required: bool,
+    ruled: bool,
     roles: Vec<String>,
     scope: String,
     fresh_within: i32,
@@ -132,7 +138,7 @@ struct Access {
 }
 
 impl Access {
-    fn of(descriptor: &MethodDescriptor, token_required: bool) -> Self {
+    fn of(descriptor: &MethodDescriptor, token_required: bool, ruled: bool) -> Self {
         let rule = option(descriptor, ACCESS_RULE);
         let rule = rule.as_ref();
         let roles = rule
@@ -152,6 +158,7 @@ impl Access {
         let principal = rule.and_then(|rule| number(rule, "principal"));
         Self {
             token_required,
+            ruled,
             roles: roles.unwrap_or_default(),
             scope: rule.map(|rule| text(rule, "scope")).unwrap_or_default(),
             fresh_within: rule
@@ -166,14 +173,20 @@ impl Access {
     }
 
     fn security(&self) -> Value {
-        if self.token_required {
-            json!([{"bearer": []}])
-        } else {
-            json!([])
+        match (self.token_required, self.ruled) {
+            (true, _) => json!([{"bearer": []}]),
+            (false, true) => json!([]),
+            (false, false) => json!([{}, {"bearer": []}]),
         }
     }
 
     fn text(&self) -> String {
+        if !self.ruled {
+            return match self.token_required {
+                true => "**Access:** with a token; the service decides.".to_owned(),
+                false => "**Access:** the service decides.".to_owned(),
+            };
+        }
         if !self.token_required {
             return "**Access:** public.".to_owned();
         }

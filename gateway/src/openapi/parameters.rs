@@ -133,7 +133,19 @@ pub(super) fn of_headers(binding: &Binding) -> Vec<Value> {
     {
         found.push(json!({"$ref": "#/components/parameters/IdempotencyKey"}));
     }
+    if takes_if_none_match(binding) {
+        found.push(json!({"$ref": "#/components/parameters/IfNoneMatch"}));
+    }
+    if binding.method.gives_stream && binding.method.sequence.resumes() {
+        found.push(json!({"$ref": "#/components/parameters/LastEventId"}));
+    }
     found
+}
+
+/// Whether what is read has a revision, so that who has it is told so.
+pub(super) fn takes_if_none_match(binding: &Binding) -> bool {
+    let has_etag = binding.method.output.get_field_by_name("etag").is_some();
+    has_etag && !binding.method.gives_stream && binding.verb == Some(http::Method::GET)
 }
 
 /// Whether `If-Match` reaches a field `etag`, of the request or of the resource in its body.

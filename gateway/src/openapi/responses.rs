@@ -1,8 +1,10 @@
 //! The answers of an operation, and the ones that many share.
 
-use super::parameters::takes_if_match;
+use super::example;
+use super::parameters::{takes_if_match, takes_if_none_match};
 use super::schema::{Schemas, Side};
 use crate::api::{Binding, Body};
+use crate::raw;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
@@ -115,6 +117,12 @@ pub(super) fn of(binding: &Binding, schemas: &mut Schemas<'_>) -> Value {
         let response = json!({"$ref": format!("#/components/responses/{name}")});
         responses.insert(status.to_string(), response);
     }
+    if takes_if_none_match(binding) {
+        responses.insert(
+            "304".to_owned(),
+            json!({"$ref": "#/components/responses/NotModified"}),
+        );
+    }
     let other = json!({"$ref": "#/components/responses/Error"});
     responses.insert("default".to_owned(), other);
     responses.insert(
@@ -155,8 +163,15 @@ fn success(binding: &Binding, schemas: &mut Schemas<'_>) -> Value {
 }
 
 fn content(binding: &Binding, schema: &Value) -> Value {
+    if raw::is_given(binding) {
+        return json!({"*/*": {"schema": {"type": "string", "format": "binary"}}});
+    }
+    let example = match &binding.response_body {
+        None => example::message(&binding.method.output, Side::Answer, &[]),
+        Some(field) => example::value(field, Side::Answer, 0).unwrap_or_default(),
+    };
     if !binding.method.gives_stream {
-        return json!({"application/json": {"schema": schema}});
+        return json!({"application/json": {"schema": schema, "example": example}});
     }
     let line = json!({
         "type": "object",
@@ -164,7 +179,7 @@ fn content(binding: &Binding, schema: &Value) -> Value {
         "properties": {"result": schema, "error": {"$ref": "#/components/schemas/Error/properties/error"}},
     });
     json!({
-        "application/x-ndjson": {"schema": line},
+        "application/x-ndjson": {"schema": line, "example": {"result": example}},
         "text/event-stream": {"schema": {
             "type": "string",
             "description": "An event a message. Its id is the message's `sequence`, where it has one; `Last-Event-ID` resumes after it. \
@@ -191,6 +206,13 @@ pub(super) fn components() -> Value {
         }
         responses.insert(name.to_owned(), response);
     }
+    responses.insert(
+        "NotModified".to_owned(),
+        json!({
+            "description": "The client has it already: it is still at the revision of `If-None-Match`.",
+            "headers": {"ETag": {"$ref": "#/components/headers/ETag"}},
+        }),
+    );
     let other = error(
         500,
         "INTERNAL",

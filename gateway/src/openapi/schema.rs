@@ -152,6 +152,13 @@ impl<'a> Schemas<'a> {
             schema
         } else {
             let mut schema = self.one(field, side);
+            if side != Side::Answer && is_integer(&kind) {
+                let limits = limits::of_number(&comment);
+                // 0 says the same as leaving it out.
+                let least = limits.least.filter(|_| behaves(field, Behavior::Required));
+                put(&mut schema, "minimum", least);
+                put(&mut schema, "maximum", limits.most);
+            }
             if side != Side::Answer && kind == Kind::String {
                 let limits = limits::of_text(&comment);
                 // What is not required may be empty, which says the same as leaving it out.
@@ -270,6 +277,22 @@ pub(super) fn behaves(field: &FieldDescriptor, behavior: Behavior) -> bool {
     behaviors
         .iter()
         .any(|found| found.as_enum_number() == Some(behavior as i32))
+}
+
+fn is_integer(kind: &Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Int32
+            | Kind::Sint32
+            | Kind::Sfixed32
+            | Kind::Int64
+            | Kind::Sint64
+            | Kind::Sfixed64
+            | Kind::Uint32
+            | Kind::Fixed32
+            | Kind::Uint64
+            | Kind::Fixed64
+    )
 }
 
 /// Whether a field must not reach a log.

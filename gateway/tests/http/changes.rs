@@ -166,6 +166,21 @@ async fn if_match_becomes_the_etag_wherever_the_request_has_one() {
         .signed("DELETE", "/v1/products/7")
         .header("if-match", "W/\"3\"");
     weak.send().await.expect(412, "ETAG_MISMATCH");
+    // Neither is a promise made that would not be kept: to make something only where nothing is.
+    let calls = double.seen().len();
+    for (method, path) in [("PUT", "/v1/products/7"), ("POST", "/v1/products")] {
+        let refused = gate
+            .signed(method, path)
+            .header("if-none-match", "*")
+            .json("{}")
+            .send()
+            .await;
+        refused.expect(400, "FIELD_INVALID");
+        assert_eq!(refused.fields(), ["If-None-Match"]);
+    }
+    // Nobody was asked but for the right to call.
+    let asked = double.seen();
+    assert!(asked[calls..].iter().all(|seen| seen.bytes == vec![0xff]));
 }
 
 #[tokio::test]

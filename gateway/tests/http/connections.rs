@@ -57,6 +57,130 @@ async fn a_connection_that_is_kept_open_is_closed_when_idle() {
 }
 
 #[tokio::test]
+async fn a_connection_may_wait_longer_for_its_next_request_than_for_the_rest_of_one() {
+    let limits = LimitArgs {
+        header_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_secs(20),
+        ..LimitArgs::default()
+    };
+    let gate = Gate::with(Config {
+        limits,
+        ..config(Double::empty().listen().await)
+    })
+    .await;
+    let mut stream = TcpStream::connect(gate.address).await.unwrap();
+    for pause in [0, 700] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let request = b"HEAD /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        assert_eq!(&answer[9..], b"200");
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"\r\n\r\n") {
+            rest.push(stream.read_u8().await.unwrap());
+        }
+    }
+    // The next one begins, and does not end.
+    let started = Instant::now();
+    stream.write_all(b"GET /hea").await.unwrap();
+    let _ = stream.read_to_end(&mut Vec::new()).await;
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+/// A gate before a service whose answer is larger than what the sockets between take.
+async fn wordy() -> (Gate, usize) {
+    let size = 24 << 20;
+    let user = millgate_contract::auth::v1::User {
+        username: "a".repeat(size),
+        ..Default::default()
+    };
+    let answer = prost::Message::encode_to_vec(&user);
+    (
+        hasty(&Double::answering(move |_| Ok(answer.clone()))).await,
+        size,
+    )
+}
+
+async fn ask_for_words(gate: &Gate) -> TcpStream {
+    let mut stream = TcpStream::connect(gate.address).await.unwrap();
+    let request = b"GET /v1/users/7 HTTP/1.1\r\nhost: a\r\nauthorization: Bearer x\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_is_cut() {
+    let (gate, size) = wordy().await;
+    let mut stream = ask_for_words(&gate).await;
+    let mut beginning = [0; 12];
+    stream.read_exact(&mut beginning).await.unwrap();
+    assert_eq!(&beginning[9..], b"200");
+    // What the sockets hold is still there, and nothing came after it.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(rest.len() < size, "{} of {size}", rest.len());
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_gets_all_of_its_answer() {
+    let (gate, size) = wordy().await;
+    let mut stream = ask_for_words(&gate).await;
+    let started = Instant::now();
+    let mut read = 0;
+    let mut piece = vec![0; size / 12];
+    while read < size {
+        // Less than a connection may be idle, and together more.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let here = stream
+            .read_exact(&mut piece[..(size / 12).min(size - read)])
+            .await;
+        read += here.expect("it goes on");
+    }
+    assert!(started.elapsed() > Duration::from_millis(1000));
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_open_and_gets_its_places_back() {
+    let limits = LimitArgs {
+        connections_per_address: 2,
+        ..LimitArgs::default()
+    };
+    let settings = Config {
+        limits,
+        ..config(Double::empty().listen().await)
+    };
+    let gate = Gate::with(settings.clone()).await;
+    let is_served = async |gate: &Gate| {
+        let mut stream = TcpStream::connect(gate.address).await.ok()?;
+        let request = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n";
+        stream.write_all(request).await.ok()?;
+        stream.read_u8().await.ok().map(|_| stream)
+    };
+    let held = (is_served(&gate).await, is_served(&gate).await);
+    assert!(held.0.is_some() && held.1.is_some());
+    assert!(is_served(&gate).await.is_none(), "the third is closed");
+    drop(held.0);
+    let started = Instant::now();
+    while is_served(&gate).await.is_none() {
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "the place comes back"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Behind a proxy of ours all come from one address.
+    let mut settings = settings;
+    settings.proxies.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let gate = Gate::with(settings).await;
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(is_served(&gate).await.expect("served"));
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_is_408() {
     let gate = hasty(&Double::empty()).await;
     let head = "POST /login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{";
@@ -265,5 +389,61 @@ async fn over_tls_http_1_and_2_are_spoken() {
             stream.read_to_end(&mut answer).await.unwrap();
             assert!(String::from_utf8_lossy(&answer).starts_with(line));
         }
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_large_bodies_cannot_be_held_at_once() {
+    let double = Double::empty();
+    let limits = LimitArgs {
+        // A quarter of it, the share of one address, is two of the largest bodies.
+        body_memory_bytes: 8 << 20,
+        max_body_bytes: 1 << 20,
+        ..LimitArgs::default()
+    };
+    let gate = Gate::with(Config {
+        limits,
+        ..config(double.clone().listen().await)
+    })
+    .await;
+    let head = "POST /login HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1048576\r\n\r\n";
+    let large = || {
+        let body = format!("{{\"username\":\"{}\"}}", "a".repeat(200_000));
+        gate.request("POST", "/login").json(body).send()
+    };
+    let started = Instant::now();
+    let (slow, refused) = loop {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "there is room for all"
+        );
+        let mut slow = Vec::new();
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(gate.address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let most = vec![b' '; (1 << 20) - 1];
+            stream.write_all(&most).await.unwrap();
+            slow.push(stream);
+        }
+        // Once they are read; one that comes sooner may be let in, and a slow one refused in its stead.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let answered = large().await;
+        if answered.status != 200 {
+            break (slow, answered);
+        }
+    };
+    refused.expect(429, "OVERLOADED");
+    assert_eq!(refused.header("retry-after"), "1");
+    // Small ones go on, and the room comes back.
+    let small = gate.request("POST", "/login").json("{}").send().await;
+    assert_eq!(small.status, 200, "{small:?}");
+    drop(slow);
+    let started = Instant::now();
+    while large().await.status != 200 {
+        assert!(
+            started.elapsed() < Duration::from_secs(5),
+            "the room comes back"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -19,6 +19,7 @@ mod json_grammar;
 mod json_test_suite;
 mod messages;
 mod openapi;
+mod raw;
 mod refusals;
 mod routes;
 mod sample;

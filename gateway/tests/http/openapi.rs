@@ -145,6 +145,31 @@ async fn the_document_says_what_the_descriptors_say() {
     assert!(change["required"].is_null());
     assert_eq!(output["properties"]["id"]["type"], "string");
 
+    // What is read can be asked about, and every answer has an example.
+    let get = &document["paths"]["/v1/products/{id}"]["get"];
+    let parameters = get["parameters"].as_array().unwrap();
+    let if_none_match = "#/components/parameters/IfNoneMatch";
+    assert!(parameters.iter().any(|one| one["$ref"] == if_none_match));
+    assert_eq!(
+        get["responses"]["304"]["$ref"],
+        "#/components/responses/NotModified"
+    );
+    assert!(document["components"]["responses"]["NotModified"]["content"].is_null());
+    let example = &get["responses"]["200"]["content"]["application/json"]["example"];
+    assert_eq!(example["unit_price"]["currency_code"], "EUR");
+    let quantity = &schemas["PlaceOrderRequest.Line.Input"]["properties"]["quantity"];
+    assert_eq!(
+        (&quantity["minimum"], &quantity["maximum"]),
+        (&1.into(), &1_000_000.into())
+    );
+    let watch = &document["paths"]["/v1/orders:watch"]["get"];
+    let parameters = watch["parameters"].as_array().unwrap();
+    let last_event_id = "#/components/parameters/LastEventId";
+    assert!(
+        parameters.iter().any(|one| one["$ref"] == last_event_id),
+        "{watch}"
+    );
+
     // PATCH /v1/products/{product.id} and GET /v1/products/{id} are one path.
     let product = document["paths"]["/v1/products/{id}"].as_object().unwrap();
     let verbs: Vec<&String> = product.keys().collect();

@@ -212,3 +212,78 @@ fn two_rpcs_with_the_same_route_are_both_named_at_start() {
         "{error}"
     );
 }
+
+/// What is said of a service with one method of this annotation.
+fn refusal_of(annotation: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let proto = format!(
+        r#"syntax = "proto3";
+        package one;
+        import "google/api/annotations.proto";
+        service Things {{ rpc GetOne(Thing) returns (Thing) {{ option (google.api.http) = {{{annotation}}}; }} }}
+        message Thing {{ int64 id = 1; string name = 2; Thing inner = 3; repeated string names = 4; }}"#
+    );
+    std::fs::write(folder.path().join("one.proto"), proto).unwrap();
+    let mut compiler =
+        protox::Compiler::new([folder.path(), std::path::Path::new("../proto")]).unwrap();
+    compiler
+        .include_imports(true)
+        .open_file("one.proto")
+        .unwrap();
+    let descriptors = folder.path().join("descriptors");
+    std::fs::write(&descriptors, compiler.encode_file_descriptor_set()).unwrap();
+    let config = gateway::Config {
+        descriptors: Some(descriptors),
+        more_upstreams: vec![gateway::UpstreamConfig {
+            prefix: "one".to_owned(),
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            setting: "GATEWAY_UPSTREAMS".to_owned(),
+        }],
+        ..gateway::Config::default()
+    };
+    let prepared = gateway::prepare(
+        config,
+        std::sync::Arc::new(millgate_platform::SystemEntropy),
+    );
+    prepared.map_or_else(|error| error.to_string(), |_| String::new())
+}
+
+#[tokio::test]
+async fn an_annotation_that_cannot_be_served_is_told_at_start_with_its_method() {
+    assert_eq!(refusal_of(r#"get: "/things/{id}""#), "");
+    for (annotation, complaint) in [
+        (r#"get: "/things/{nothing}""#, "which the request has not"),
+        (r#"get: "/things/{inner}""#, "which is a message"),
+        (r#"get: "/things/{names}""#, "which is repeated"),
+        (r#"get: "/things/{id""#, "not closed"),
+        (r#"body: "*""#, "has \"\" for a method"),
+        (
+            r#"post: "/things" body: "nothing""#,
+            "which one.Thing has not",
+        ),
+        (
+            r#"post: "/things" response_body: "nothing""#,
+            "which one.Thing has not",
+        ),
+        (
+            r#"post: "/things/{name}" body: "name""#,
+            "which is the body, too",
+        ),
+        (
+            r#"get: "/a" additional_bindings {get: "/b" additional_bindings {get: "/c"}}"#,
+            "additional bindings of its own",
+        ),
+        (r#"get: "/healthz""#, "one of the gateway's own"),
+        (
+            r#"post: "/things" additional_bindings {post: "/docs"}"#,
+            "one of the gateway's own",
+        ),
+        (r#"get: "/openapi.json""#, "one of the gateway's own"),
+    ] {
+        let refusal = refusal_of(annotation);
+        assert!(
+            refusal.contains(complaint) && refusal.contains("one.Things.GetOne"),
+            "{annotation}: {refusal}"
+        );
+    }
+}

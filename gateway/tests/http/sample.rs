@@ -47,6 +47,7 @@ pub(crate) fn message(
             path_values: &values,
             query,
             body: body.as_ref(),
+            media_type: "application/json",
             preconditions: &Preconditions::default(),
         },
     )

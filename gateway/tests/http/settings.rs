@@ -82,6 +82,61 @@ async fn a_descriptor_set_that_cannot_be_served_is_refused_at_start() {
     let (file, config) = sample("http://127.0.0.1:1".to_owned());
     drop(file);
     assert!(start(config).contains("GATEWAY_DESCRIPTORS"));
+    // A name that nothing has is misspelt.
+    let (_file, mut config) = sample("http://127.0.0.1:1".to_owned());
+    let mut other = config.more_upstreams[0].clone();
+    other.prefix = "sampel".to_owned();
+    config.more_upstreams.push(other);
+    let refused = start(config);
+    assert!(
+        refused.contains("GATEWAY_UPSTREAMS") && refused.contains("sampel"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn what_has_no_access_rule_asks_for_a_token_unless_it_is_set_otherwise() {
+    let double = Double::empty();
+    let address = double.clone().listen().await;
+    let (_file, strict) = sample(format!("http://{address}"));
+    let lenient = Config {
+        pass_unruled: true,
+        ..strict.clone()
+    };
+    let gate = Gate::with(strict).await;
+    let refused = gate.request("GET", "/v1/shelves/1/books/2").send().await;
+    refused.expect(401, "TOKEN_MISSING");
+    assert!(double.seen().is_empty());
+    let of = |document: &serde_json::Value| {
+        let operation = &document["paths"]["/v1/any"]["get"];
+        (
+            operation["security"].to_string(),
+            operation["description"].to_string(),
+        )
+    };
+    let document = gate.request("GET", "/openapi.json").send().await.json();
+    let (security, description) = of(&document);
+    assert_eq!(security, r#"[{"bearer":[]}]"#);
+    assert!(description.contains("with a token; the service decides"));
+
+    let gate = Gate::with(lenient).await;
+    let passed = gate.request("GET", "/v1/shelves/1/books/2").send().await;
+    assert_eq!(passed.status, 200, "{passed:?}");
+    assert_eq!(double.only().header("authorization"), None);
+    let document = gate.request("GET", "/openapi.json").send().await.json();
+    let (security, _) = of(&document);
+    assert_eq!(security, r#"[{},{"bearer":[]}]"#);
+
+    // A rule is a rule, whatever is set.
+    let double = Double::empty();
+    let gate = Gate::with(Config {
+        pass_unruled: true,
+        ..config(double.clone().listen().await)
+    })
+    .await;
+    let refused = gate.request("GET", "/v1/products").send().await;
+    refused.expect(401, "TOKEN_MISSING");
+    assert!(double.seen().is_empty());
 }
 
 #[tokio::test]

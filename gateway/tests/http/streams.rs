@@ -272,6 +272,51 @@ async fn events_have_ids_and_resume_after_the_last_one() {
 }
 
 #[tokio::test]
+async fn the_form_of_a_stream_is_the_one_that_is_wanted_most() {
+    let (gate, _file) = three_then(None).gate(LimitArgs::default()).await;
+    for (accept, kind) in [
+        ("text/event-stream", "text/event-stream"),
+        ("text/event-stream, */*;q=0.1", "text/event-stream"),
+        (
+            "application/x-ndjson, text/event-stream;q=0.5",
+            "application/x-ndjson",
+        ),
+        ("*/*, text/event-stream;q=0", "application/x-ndjson"),
+        ("text/*, application/json", "application/x-ndjson"),
+    ] {
+        let answered = gate
+            .signed("GET", "/v1/follow")
+            .header("accept", accept)
+            .send()
+            .await;
+        assert_eq!(answered.header("content-type"), kind, "{accept}");
+    }
+    for accept in ["text/event-stream;q=0", "application/json;q=0"] {
+        let none = gate.signed("GET", "/v1/follow").header("accept", accept);
+        none.send().await.expect(406, "NOT_ACCEPTABLE");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_with_a_response_body_tells_that_field() {
+    let (gate, _file) = three_then(None).gate(LimitArgs::default()).await;
+    let lines = gate.signed("GET", "/v1/watched").send().await;
+    assert!(
+        lines.body.starts_with(b"{\"result\":{\"sequence\":\"0\""),
+        "{lines:?}"
+    );
+    let events = gate
+        .signed("GET", "/v1/watched?from_sequence=1")
+        .header("accept", "text/event-stream")
+        .send()
+        .await;
+    assert!(
+        events.body.starts_with(b"id: 1\ndata: {\"sequence\":\"1\""),
+        "{events:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_is_refused_before_the_first_message_is_a_plain_refusal() {
     let library = Library::new(|_| Err(Status::permission_denied("not you")));
     let (gate, _file) = library.gate(LimitArgs::default()).await;

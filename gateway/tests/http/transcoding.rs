@@ -248,12 +248,92 @@ fn bodies_that_do_not_fit_are_refused_by_path() {
         "FIELD_INVALID",
         &["numbers[0]"],
     );
-    assert_eq!(
-        message("POST", "/v1/books", r#"{"structure":{"a":1,"a":2}}"#)
-            .unwrap_err()
-            .reason,
-        "JSON_MALFORMED"
-    );
+}
+
+#[test]
+fn what_names_its_own_fields_is_refused_by_path_too() {
+    let cases = [
+        (
+            r#"{"structure":{"a":1,"a":2}}"#,
+            "DUPLICATE_FIELD",
+            "structure.a",
+        ),
+        (
+            r#"{"value":[{"b":{"a":1,"a":2}}]}"#,
+            "DUPLICATE_FIELD",
+            "value.b.a",
+        ),
+        (
+            r#"{"any":{"@type":"x/sample.Inner","nam":1}}"#,
+            "UNKNOWN_FIELD",
+            "any.nam",
+        ),
+        (
+            r#"{"any":{"name":7,"@type":"x/sample.Inner"}}"#,
+            "FIELD_INVALID",
+            "any.name",
+        ),
+        (
+            r#"{"any":{"@type":"x/sample.Inner","name":"a","name":"b"}}"#,
+            "DUPLICATE_FIELD",
+            "any.name",
+        ),
+        (
+            r#"{"any":{"@type":"x/google.protobuf.Duration","value":"soon"}}"#,
+            "FIELD_INVALID",
+            "any.value",
+        ),
+        (
+            r#"{"any":{"@type":"x/google.protobuf.Duration","value":"1s","value":"2s"}}"#,
+            "DUPLICATE_FIELD",
+            "any.value",
+        ),
+        (
+            r#"{"any":{"@type":"x/google.protobuf.Duration","value":"1s","more":1}}"#,
+            "UNKNOWN_FIELD",
+            "any.more",
+        ),
+        (
+            r#"{"any":{"@type":"x/google.protobuf.Duration"}}"#,
+            "FIELD_INVALID",
+            "any",
+        ),
+        (
+            r#"{"any":{"@type":"x/sample.Inner","@type":"x/sample.Inner"}}"#,
+            "FIELD_INVALID",
+            "any",
+        ),
+        (
+            r#"{"any":{"@type":"sample.Inner"}}"#,
+            "FIELD_INVALID",
+            "any",
+        ),
+        (r#"{"any":{}}"#, "FIELD_INVALID", "any"),
+        (r#"{"any":{"@type":7}}"#, "FIELD_INVALID", "any"),
+        (r#"{"any":{"name":"a"}}"#, "FIELD_INVALID", "any"),
+        (r#"{"any":7}"#, "FIELD_INVALID", "any"),
+    ];
+    for (body, reason, named) in cases {
+        refused("POST", "/v1/books", body, reason, &[named]);
+    }
+}
+
+#[test]
+fn a_message_of_any_type_comes_back_as_it_was_sent() {
+    for any in [
+        r#"{"@type":"type.googleapis.com/sample.Inner","count":1,"name":"a"}"#,
+        r#"{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"}"#,
+        r#"{"@type":"type.googleapis.com/google.protobuf.Int64Value","value":"7"}"#,
+        r#"{"@type":"type.googleapis.com/google.protobuf.Struct","value":{"a":true}}"#,
+        r#"{"@type":"type.googleapis.com/google.protobuf.Any","value":{"@type":"type.googleapis.com/sample.Inner","name":"b"}}"#,
+    ] {
+        let expected: Value = serde_json::from_str(any).unwrap();
+        let body = format!(r#"{{"any":{any}}}"#);
+        makes("POST", "/v1/books", &body, &json!({"any": expected}));
+    }
+    let last = r#"{"any":{"name":"a","@type":"type.googleapis.com/sample.Inner"}}"#;
+    let expected = json!({"@type": "type.googleapis.com/sample.Inner", "name": "a"});
+    makes("POST", "/v1/books", last, &json!({"any": expected}));
 }
 
 #[test]
@@ -285,11 +365,24 @@ fn answers_are_written_by_the_json_mapping() {
     let found: Value = serde_json::from_slice(&encode(&message).unwrap()).unwrap();
     let expected = json!({
         "name": "", "number": "-1", "flag": false, "amount": "NaN", "data": "/+8=", "colour": "COLOUR_UNSPECIFIED",
-        "numbers": [], "colours": [], "counts": {}, "inners": {}, "list": [], "null": null,
+        "numbers": [], "colours": [], "counts": {}, "inners": {}, "list": [], "null": null, "floats": [],
     });
     assert_eq!(found, expected);
     let list = gateway::json::encode_field(&message, &message_field(&message, "numbers")).unwrap();
     assert_eq!(list, b"[]");
+    // A field alone is written as it stands in the whole: the shortest text of a float of 32 bits.
+    let floats = crate::sample::message("POST", "/v1/books", r#"{"floats":[0.1,3.4028235e38]}"#);
+    let floats = floats.unwrap();
+    let field = message_field(&floats, "floats");
+    assert_eq!(
+        gateway::json::encode_field(&floats, &field).unwrap(),
+        b"[0.1,3.4028235e+38]"
+    );
+    let inner = message_field(&floats, "inner");
+    assert_eq!(
+        gateway::json::encode_field(&floats, &inner).unwrap(),
+        b"null"
+    );
 }
 
 fn message_field(message: &DynamicMessage, name: &str) -> prost_reflect::FieldDescriptor {
@@ -333,6 +426,8 @@ async fn a_stream_both_ways_is_answered_501_and_only_with_a_token() {
         streams: gateway::streams::Streams::new(0),
         rate: Arc::new(gateway::rate::Rate::new(&gateway::LimitArgs::default())),
         tls: false,
+        unruled: gateway::api::Unruled::default(),
+        memory: gateway::memory::Memory::new(1 << 28, 1 << 22),
     };
     let upstreams = vec![Upstream::new(&upstream, None).unwrap()];
     let gateway = Gateway::new(&DESCRIPTORS, upstreams, rules, Arc::new(SystemEntropy)).unwrap();
