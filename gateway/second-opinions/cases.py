@@ -99,6 +99,10 @@ CASES = [
         why="With `body: \"*\"` there are no parameters (google.api.http)."),
     post('{"name": "fail:NOT_FOUND"}'),
     post(b'{"inner": {"name": "\xff"}}'),
+    # Octets.
+    post("a,b\n", "/v1/raw", headers={"content-type": "text/csv"}),
+    post("a,b\n", "/v1/raw/a", "PUT", headers={"content-type": "text/csv"}),
+    get("/v1/download"),
     # Statuses.
     get("/v1/files/fail:NOT_FOUND"),
     get("/v1/files/fail:INVALID_ARGUMENT"),

@@ -37,7 +37,7 @@ def descriptors(folder):
     (Path(folder) / "sample.proto").write_text(re.sub(r'response_body: "\w+"', "", sample))
     well_known = Path(protoc.__file__).parent / "_proto"
     failed = protoc.main([
-        "protoc", f"-I{folder}", f"-I{GATEWAY.parent / 'proto'}", f"-I{well_known}",
+        "protoc", f"-I{folder}", f"-I{GATEWAY.parent / 'proto'}", f"-I{GATEWAY / 'tests/http/proto'}", f"-I{well_known}",
         "--include_imports", "--include_source_info", f"--descriptor_set_out={out}", "sample.proto",
     ])
     assert not failed, "protoc"
@@ -51,7 +51,9 @@ class Library(grpc.GenericRpcHandler):
         pool = descriptor_pool.DescriptorPool()
         for file in descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes()).file:
             pool.Add(file)
-        self.type = lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"sample.{name}"))
+        find = lambda name: message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+        self.type = lambda name: find(f"sample.{name}")
+        self.octets = find("google.api.HttpBody")
 
     def service(self, details):
         method = details.method.rsplit("/", 1)[1]
@@ -61,6 +63,15 @@ class Library(grpc.GenericRpcHandler):
         if method == "Import":
             return grpc.stream_unary_rpc_method_handler(
                 self.take, self.type("Inner").FromString, lambda inner: inner.SerializeToString())
+        if method == "Echo":
+            return grpc.unary_unary_rpc_method_handler(
+                lambda octets, _: octets, self.octets.FromString, lambda octets: octets.SerializeToString())
+        if method == "SaveFile":
+            return grpc.unary_unary_rpc_method_handler(
+                lambda file, _: file, self.type("File").FromString, lambda file: file.SerializeToString())
+        if method == "Download":
+            return grpc.unary_stream_rpc_method_handler(
+                self.download, self.type("FollowRequest").FromString, lambda octets: octets.SerializeToString())
         return grpc.unary_unary_rpc_method_handler(
             self.echo, self.type("Everything").FromString, lambda everything: everything.SerializeToString())
 
@@ -74,6 +85,10 @@ class Library(grpc.GenericRpcHandler):
             yield self.type("Event")(sequence=number, text="a")
         if request.name.startswith("fail:"):
             context.abort(getattr(grpc.StatusCode, request.name[5:]), "as it was asked")
+
+    def download(self, request, context):
+        for text in ("a,b\n", "1,2\n"):
+            yield self.octets(content_type="text/csv", data=text.encode())
 
     def take(self, requests, context):
         names = [request.name for request in requests]
@@ -158,6 +173,8 @@ def ask(port, case):
         told = answer.text[:200]
     if len(lines) == 1 and isinstance(told, list):
         told = told[0]
+    if answer.ok and isinstance(told, str):
+        told = {answer.headers.get("content-type"): told}
     return answer.status_code, told
 
 
