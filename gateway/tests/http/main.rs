@@ -12,6 +12,7 @@ mod connections;
 mod csv;
 mod docs;
 mod failures;
+mod fuzzing;
 mod guarded;
 mod headers;
 mod hostile;
