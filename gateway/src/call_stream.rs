@@ -131,6 +131,7 @@ impl Call<'_> {
             most: rules.max_body_bytes,
             longest: rules.body_timeout,
             stalled: rules.deadline,
+            is_gzip: body::is_gzip(&self.head.headers),
         };
         let frame = Frame {
             binding,
@@ -169,7 +170,9 @@ impl Call<'_> {
             Ok(message.map(|message| Bytes::from(message.encode_to_vec())))
         };
         let pumped = {
-            let pump = pin!(client_stream::pump(form, body, bounds, bind, &sender));
+            let take = |octets| rules.memory.take(self.client, octets);
+            let pump = client_stream::pump(form, body, bounds, bind, take, &sender);
+            let pump = pin!(pump);
             tokio::select! {
                 // A service that has its answer early wants no more.
                 answer = call.as_mut() => Err(answer),

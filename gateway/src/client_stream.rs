@@ -1,10 +1,13 @@
 //! The body of a method that takes a stream: a message a line (NDJSON) or a row (CSV), each sent on as soon as it is there.
 
+use crate::body;
+use crate::memory::{Held, UNIT};
 use crate::pipe::{Closed, Sender};
 use crate::problem::{Problem, reason};
+use crate::unzip::Unzip;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use std::pin::Pin;
@@ -20,6 +23,8 @@ pub(crate) struct Bounds {
     pub(crate) longest: Duration,
     /// How long the service may take no message.
     pub(crate) stalled: Duration,
+    /// Whether the body is packed.
+    pub(crate) is_gzip: bool,
 }
 
 /// How a body tells its messages.
@@ -32,8 +37,9 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What the body says that it is. CONTENT_TYPE unless it is one of the two, in UTF-8 and not compressed.
+    /// What the body says that it is. CONTENT_TYPE unless it is one of the two, in UTF-8 and compressed by nothing but gzip.
     pub(crate) fn sent(headers: &HeaderMap) -> Result<Self, Problem> {
+        body::check_encoding(headers)?;
         let mut values = headers.get_all(CONTENT_TYPE).iter();
         let text = values.next().and_then(|value| value.to_str().ok());
         let text = text.unwrap_or_default().to_ascii_lowercase();
@@ -55,25 +61,34 @@ impl Form {
                 _ => true,
             }
         });
-        let is_plain = !headers.contains_key(CONTENT_ENCODING);
-        form.filter(|_| is_read && is_plain && values.next().is_none())
+        form.filter(|_| is_read && values.next().is_none())
             .ok_or_else(|| {
-                let message = "the body must be application/x-ndjson, a message a line, or text/csv with a header row; in UTF-8, not compressed";
+                let message = "the body must be application/x-ndjson, a message a line, or text/csv with a header row; in UTF-8";
                 Problem::new(Code::InvalidArgument, reason::CONTENT_TYPE, message)
             })
     }
 }
 
 /// Reads the lines or rows, has each made a message (the header row may be none), and hands it on. Ends when the body
-/// does, or when nobody wants more. A fault tells its line.
+/// does, or when nobody wants more. A fault tells its line. `take` gives memory for so many octets that wait.
 pub(crate) async fn pump<B: Body<Data = Bytes>>(
     form: Form,
     mut body: Pin<&mut B>,
     bounds: Bounds,
-    mut bind: impl FnMut(u64, &[u8]) -> Result<Option<Bytes>, Problem>,
+    bind: impl FnMut(u64, &[u8]) -> Result<Option<Bytes>, Problem>,
+    take: impl FnMut(usize) -> Result<Option<Held>, Problem>,
     messages: &Sender,
 ) -> Result<(), Problem> {
-    let mut cutter = Cutter::new(form);
+    let mut unzip = bounds.is_gzip.then(Unzip::new);
+    let mut lines = Lines {
+        cutter: Cutter::new(form),
+        bounds,
+        bind,
+        take,
+        held: Vec::new(),
+        taken: 0,
+        messages,
+    };
     loop {
         let frame = tokio::time::timeout(bounds.longest, body.frame())
             .await
@@ -81,30 +96,67 @@ pub(crate) async fn pump<B: Body<Data = Bytes>>(
                 let message = "the body did not go on in time";
                 Problem::new(Code::DeadlineExceeded, reason::BODY_TIMEOUT, message)
             })?;
-        let is_over = frame.is_none();
-        match frame {
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    cutter.rest.extend_from_slice(&data);
-                }
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|_| malformed("the body was cut off"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let Some(unzip) = &mut unzip else {
+            if !lines.hand_on(&data).await? {
+                return Ok(());
             }
-            Some(Err(_)) => return Err(malformed("the body was cut off")),
-            // The last line may do without its end.
-            None => cutter.rest.extend_from_slice(b"\n"),
+            continue;
+        };
+        for piece in unzip.pieces(&data) {
+            if !lines.hand_on(&piece?).await? {
+                return Ok(());
+            }
+            // Much may come of little, and others wait for the same core.
+            tokio::task::yield_now().await;
         }
-        while let Some((number, piece)) = cutter.cut() {
+    }
+    if let Some(unzip) = &mut unzip
+        && !lines.hand_on(&unzip.finish()?).await?
+    {
+        return Ok(());
+    }
+    lines.end().await
+}
+
+/// A body, as far as it has come.
+struct Lines<'p, F, M> {
+    cutter: Cutter,
+    bounds: Bounds,
+    bind: F,
+    take: M,
+    /// The memory of the line that is not complete, in octets `taken`.
+    held: Vec<Held>,
+    taken: usize,
+    messages: &'p Sender,
+}
+
+impl<F, M> Lines<'_, F, M>
+where
+    F: FnMut(u64, &[u8]) -> Result<Option<Bytes>, Problem>,
+    M: FnMut(usize) -> Result<Option<Held>, Problem>,
+{
+    /// Takes some more of it. `false` when nobody wants more.
+    async fn hand_on(&mut self, data: &[u8]) -> Result<bool, Problem> {
+        self.cutter.rest.extend_from_slice(data);
+        while let Some((number, piece)) = self.cutter.cut() {
             if piece.trim_ascii().is_empty() {
                 continue;
             }
-            if piece.len() > bounds.most {
-                return Err(too_long(number, bounds.most));
+            if piece.len() > self.bounds.most {
+                return Err(too_long(number, self.bounds.most));
             }
-            let message = bind(number, &piece).map_err(|problem| in_line(number, problem))?;
+            let message =
+                (self.bind)(number, &piece).map_err(|problem| in_line(number, problem))?;
             let Some(message) = message else { continue };
-            let sent = tokio::time::timeout(bounds.stalled, messages.send(message)).await;
+            let sent = tokio::time::timeout(self.bounds.stalled, self.messages.send(message)).await;
             match sent {
                 Ok(Ok(())) => {}
-                Ok(Err(Closed)) => return Ok(()),
+                Ok(Err(Closed)) => return Ok(false),
                 Err(_) => {
                     let message = "the service did not take the next message in time";
                     return Err(Problem::new(
@@ -115,15 +167,30 @@ pub(crate) async fn pump<B: Body<Data = Bytes>>(
                 }
             }
         }
-        if cutter.rest.len() > bounds.most {
-            return Err(too_long(cutter.number, bounds.most));
+        let waiting = self.cutter.rest.len();
+        if waiting > self.bounds.most {
+            return Err(too_long(self.cutter.number, self.bounds.most));
         }
-        if is_over {
-            if cutter.quoted {
-                return Err(in_line(cutter.number, malformed("a quote is not closed")));
-            }
-            return Ok(());
+        if waiting < UNIT {
+            self.held.clear();
+            self.taken = 0;
+        } else if waiting > self.taken {
+            let grown = waiting.next_power_of_two();
+            self.held.extend((self.take)(grown - self.taken)?);
+            self.taken = grown;
         }
+        Ok(true)
+    }
+
+    /// The last line may do without its end.
+    async fn end(mut self) -> Result<(), Problem> {
+        if self.hand_on(b"\n").await? && self.cutter.quoted {
+            return Err(in_line(
+                self.cutter.number,
+                malformed("a quote is not closed"),
+            ));
+        }
+        Ok(())
     }
 }
 

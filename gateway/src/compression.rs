@@ -52,7 +52,7 @@ pub(crate) fn apply(head: &Head, response: &mut Response<AnswerBody>) {
 pub(crate) fn mark(response: &mut Response<AnswerBody>, compressed: Option<Bytes>) {
     tell(response.headers_mut(), compressed.is_some());
     if let Some(compressed) = compressed {
-        *response.body_mut() = compressed.into();
+        response.body_mut().replace(compressed);
     }
 }
 

@@ -67,6 +67,7 @@ mod stream_gzip;
 pub mod streams;
 pub mod template;
 pub mod transport;
+mod unzip;
 pub mod upstream;
 
 pub use config::{Config, LimitArgs};

@@ -59,6 +59,11 @@ impl AnswerBody {
         }
     }
 
+    /// Says the same in other bytes.
+    pub(crate) fn replace(&mut self, bytes: Bytes) {
+        self.content = Content::Whole(bytes);
+    }
+
     /// Holds memory until it is out.
     #[must_use]
     pub(crate) fn holding(mut self, memory: Option<Held>) -> Self {

@@ -154,6 +154,50 @@ async fn a_service_that_goes_away_or_never_speaks_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_cut_off_in_the_middle_is_told_as_none_and_asked_for_once() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let cut = move || async move {
+        counted.fetch_add(1, Ordering::SeqCst);
+        // A message of 100 octets is announced, and three of them come.
+        let begun = bytes::Bytes::from_static(&[0, 0, 0, 0, 100, 8, 7, 8]);
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Err(std::io::Error::other("the service goes away"))
+        };
+        let pieces = futures::stream::once(async { Ok(begun) });
+        let pieces = futures::StreamExt::chain(pieces, futures::stream::once(late));
+        http::Response::builder()
+            .header("content-type", "application/grpc")
+            .body(axum::body::Body::from_stream(pieces))
+            .unwrap()
+    };
+    let routes: tonic::service::Routes = axum::Router::new().fallback(cut).into();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+    let server = tonic::transport::Server::builder().add_routes(routes);
+    tokio::spawn(server.serve_with_incoming(incoming));
+
+    let gate = Gate::with(config(address)).await;
+    for (number, method, path) in [(1, "GET", "/v1/products/7"), (2, "POST", "/v1/products")] {
+        let request = gate.signed(method, path);
+        let request = if method == "POST" {
+            request.json("{}")
+        } else {
+            request
+        };
+        request.send().await.expect(503, "UPSTREAM_UNAVAILABLE");
+        assert_eq!(calls.load(Ordering::SeqCst), number, "{method} {path}");
+    }
+    // A stream has begun: it says so itself.
+    let lines = gate.signed("GET", "/v1/orders:watch").send().await;
+    assert_eq!(lines.status, 200);
+    assert_eq!(lines.json()["error"]["status"], "UNAVAILABLE", "{lines:?}");
+}
+
+#[tokio::test]
 async fn a_deadline_of_a_client_cannot_be_longer_than_the_gateways() {
     let double = Double::empty();
     let upstream = Gate::before(&double).await;

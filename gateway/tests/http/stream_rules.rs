@@ -157,3 +157,36 @@ async fn a_sequence_inside_of_what_is_answered_is_an_id_and_resumes_with_the_nex
         refused.expect(400, "FIELD_INVALID");
     }
 }
+
+#[tokio::test]
+async fn a_packed_stream_is_unpacked_as_it_comes_and_a_bomb_is_not() {
+    let packed = |text: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        std::io::Write::write_all(&mut encoder, text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let library = three_then(None);
+    let (gate, _file) = library.gate(LimitArgs::default()).await;
+    let send = |body: Vec<u8>| lines(&gate, body).header("content-encoding", "gzip").send();
+    let answered = send(packed(b"{\"name\":\"one\"}\n{\"name\":\"two\"}")).await;
+    assert_eq!(answered.status, 200, "{answered:?}");
+    assert_eq!(library.imported(), ["one", "two", "<complete>"]);
+
+    let library = three_then(None);
+    let (gate, _file) = library.gate(LimitArgs::default()).await;
+    let send = |body: Vec<u8>| lines(&gate, body).header("content-encoding", "gzip").send();
+    let mut cut = packed(b"{\"name\":\"one\"}\n");
+    cut.pop();
+    for (body, status, reason) in [
+        (cut, 400, "MESSAGE_MALFORMED"),
+        (b"{\"name\":\"one\"}\n".to_vec(), 400, "MESSAGE_MALFORMED"),
+        (packed(&vec![b'\n'; 64 << 20]), 413, "MESSAGE_TOO_LARGE"),
+        (packed(&vec![b'a'; 5 << 20]), 413, "MESSAGE_TOO_LARGE"),
+    ] {
+        send(body).await.expect(status, reason);
+    }
+    let imported = library.imported();
+    assert!(!imported.contains(&"<complete>".to_owned()), "{imported:?}");
+    let other = lines(&gate, "{}\n").header("content-encoding", "br");
+    other.send().await.expect(415, "CONTENT_TYPE");
+}
