@@ -172,9 +172,13 @@ impl ProductService for Double {
 
     async fn list_products(
         &self,
-        _: Request<pb::ListProductsRequest>,
+        request: Request<pb::ListProductsRequest>,
     ) -> Answer<pb::ListProductsResponse> {
-        not_measured()
+        let message = self.message(request)?;
+        Ok(Response::new(pb::ListProductsResponse {
+            products: (1..=i64::from(message.page_size)).map(product).collect(),
+            ..pb::ListProductsResponse::default()
+        }))
     }
 
     async fn update_product(&self, _: Request<pb::UpdateProductRequest>) -> Answer<pb::Product> {

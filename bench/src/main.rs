@@ -14,9 +14,11 @@ mod factory;
 mod keys;
 mod load;
 mod measure;
+mod memory;
 mod ordering;
 mod reading;
 mod rpc;
+mod slow;
 mod stage;
 mod statements;
 mod table;
@@ -113,6 +115,7 @@ async fn measure(args: &Args, stage: Option<&Stage>) -> Result<Report, Problem> 
     if args.wants(Which::I) {
         report.add(through::routes(&plan).await?);
         report.add(through::measure(&keys, &plan).await?);
+        slow::measure(&keys, &plan, &mut report).await?;
     }
     let Some(stage) = stage else {
         return Ok(report);

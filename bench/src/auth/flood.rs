@@ -14,6 +14,7 @@ use crate::Problem;
 use crate::client::{Client, told};
 use crate::load::Slice;
 use crate::measure::{Measured, Plan, Ratio};
+use crate::memory::resident_mib;
 use crate::table::{Aim, Compared, Report};
 
 /// How many times more are offered than are served.
@@ -177,16 +178,4 @@ impl Flood {
 )]
 fn f64_of(number: u64) -> f64 {
     number as f64
-}
-
-/// The memory that the process holds, in MiB; 0 where there is no `/proc`.
-fn resident_mib() -> u64 {
-    std::fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-            line.split_ascii_whitespace().nth(1)?.parse::<u64>().ok()
-        })
-        .unwrap_or_default()
-        / 1024
 }
