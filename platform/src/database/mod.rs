@@ -157,7 +157,7 @@ impl fmt::Debug for Database {
 pub enum Tx {
     /// On the one writing connection, begun IMMEDIATE.
     Sqlite(Transaction<'static, Sqlite>),
-    /// READ COMMITTED, the server's default.
+    /// READ COMMITTED, whatever the server's default is.
     Postgres(Transaction<'static, Postgres>),
 }
 

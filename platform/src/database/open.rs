@@ -151,6 +151,10 @@ async fn open_postgres(
         ("statement_timeout", statement_timeout.as_str()),
         // A transaction whose call was dropped is rolled back at once; this is for the rest.
         ("idle_in_transaction_session_timeout", "60000"),
+        // What the locks are thought out for, whatever the server, the database or the role has as its default: who has
+        // waited for a lock must see what the one before has done. Under REPEATABLE READ it would not, and two
+        // administrators could remove each other.
+        ("default_transaction_isolation", "read committed"),
     ]);
     let pool: PgPoolOptions = PoolOptions::new()
         .max_connections(options.connections)
