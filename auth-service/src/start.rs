@@ -231,6 +231,7 @@ fn server(config: &Config, app: &Arc<App>, entropy: SharedEntropy) -> Result<Ser
     let rules = rules()?
         .serving(service::SERVICES)
         .allow_public(&Server::public_services(true, config.reflection));
+    let witness = audit::witness::witness(app, &rules);
     // The store is asked at every call, too; what the guard knows comes before the right to the method.
     let guard = Guard::new(app.verifier.clone(), rules).with_revocations(app.trust.known.clone());
     let routes = service::routes(app, limits.max_message_bytes);
@@ -240,6 +241,7 @@ fn server(config: &Config, app: &Arc<App>, entropy: SharedEntropy) -> Result<Ser
     server.tls = config.tls.server(&["h2"])?;
     server.proxies = config.proxies.trusted(config.proxy_secret.clone())?;
     server.reflection = config.reflection;
+    server.witness = Some(witness);
     server.entropy = entropy;
     Ok(server)
 }

@@ -50,6 +50,6 @@ pub use metrics::{Metrics, MetricsArgs};
 pub use page::{Binding, Cursor, Page, PageKey, PageRequest, SortValue};
 pub use process::{Ambient, reachable};
 pub use secrets::ServiceSecrets;
-pub use serve::{Probe, ServeError, Server};
+pub use serve::{Probe, RefusedCall, ServeError, Server, Witness};
 pub use shutdown::{healthcheck, shutdown_signal};
 pub use telemetry::LogArgs;

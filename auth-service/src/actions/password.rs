@@ -49,9 +49,7 @@ pub(crate) async fn change(
     let names = [user.username.as_deref(), user.email.as_deref()];
     fields.parse("new_password", new.avoid(names.into_iter().flatten()));
     fields.finish()?;
-    step_up::at_its_level(app, caller, id)
-        .await
-        .inspect_err(|_| event("not_fresh").refused(app, origin))?;
+    step_up::at_its_level(app, caller, id).await?;
     let account = store::users::credentials_by_id(&app.db, id)
         .await?
         .ok_or_else(revoked)?;

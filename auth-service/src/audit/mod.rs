@@ -11,6 +11,7 @@ mod lines;
 pub(crate) mod sealer;
 mod summary;
 pub(crate) mod verify;
+pub(crate) mod witness;
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use super::{
     frames::CheckedBody,
     kinds::{Kind, Kinds},
     normalize,
+    witness::Witness,
 };
 use crate::{
     client_address::TrustedProxies,
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub proxies: TrustedProxies,
     pub entropy: SharedEntropy,
     pub metrics: Option<Metrics>,
+    pub witness: Option<Witness>,
     pub stopping: watch::Receiver<bool>,
 }
 
@@ -107,7 +109,10 @@ where
         let mut context = RequestContext::of(request.headers(), shared.entropy.as_ref());
         context.client = Some(client.clone());
         let span = span_of(request.uri().path(), &context);
-        let ending = Ending::new(span.clone(), client.address, request.uri().path(), shared);
+        let mut ending = Ending::new(span.clone(), client.clone(), request.uri().path(), shared);
+        if shared.witness.is_some() {
+            ending.may_be_witnessed(&context.request_id, request.headers());
+        }
         let deadline = deadline::of_call(
             request.headers(),
             kind,

@@ -1,15 +1,15 @@
 //! What is noted when a call is over, however it ends: its line in the log, its numbers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, header::AUTHORIZATION};
 use tokio::time::Instant;
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::StatusExt as _;
 use tracing::Span;
 
-use super::{edge::Shared, rate::is_health};
-use crate::fault::Reason;
+use super::{edge::Shared, rate::is_health, witness::RefusedCall};
+use crate::{client_address::ClientInfo, fault::Reason};
 
 /// Lives as long as the call and its answer; what is to be noted is noted when it is dropped.
 /// A call that is dropped before it had a code was given up by its caller.
@@ -17,23 +17,36 @@ pub(super) struct Ending {
     code: Option<Code>,
     reason: Option<Reason>,
     span: Span,
-    client: IpAddr,
+    client: ClientInfo,
+    /// For a witness: the request's id, and the credentials that it came with.
+    witnessed: Option<(String, MetadataMap)>,
     path: String,
     started: Instant,
     shared: Arc<Shared>,
 }
 
 impl Ending {
-    pub(super) fn new(span: Span, client: IpAddr, path: &str, shared: &Arc<Shared>) -> Self {
+    pub(super) fn new(span: Span, client: ClientInfo, path: &str, shared: &Arc<Shared>) -> Self {
         Self {
             code: None,
             reason: None,
             span,
             client,
+            witnessed: None,
             path: path.to_owned(),
             started: Instant::now(),
             shared: shared.clone(),
         }
+    }
+
+    /// Keeps what a witness is told, should the call be refused.
+    pub(super) fn may_be_witnessed(&mut self, request_id: &str, headers: &HeaderMap) {
+        let mut credentials = HeaderMap::new();
+        for entry in headers.get_all(AUTHORIZATION) {
+            credentials.append(AUTHORIZATION, entry.clone());
+        }
+        let credentials = MetadataMap::from_headers(credentials);
+        self.witnessed = Some((request_id.to_owned(), credentials));
     }
 
     /// The code that the answer ended with, and the headers or trailers that say so.
@@ -59,9 +72,20 @@ impl Drop for Ending {
             }
         }
         let _entered = self.span.enter();
+        if let (Some(witness), Some((request_id, credentials)), Some(reason)) =
+            (&self.shared.witness, &self.witnessed, self.reason)
+        {
+            witness(&RefusedCall {
+                path: &self.path,
+                reason,
+                client: &self.client,
+                request_id,
+                credentials,
+            });
+        }
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let reason = self.reason.map(Reason::as_str).unwrap_or_default();
-        let client = self.client;
+        let client = self.client.address;
         // Orchestrators ask every few seconds, for ever.
         if code == Code::Ok && is_health(&self.path) {
             tracing::debug!(target: "millgate.access", ?code, reason, micros, %client, "call");

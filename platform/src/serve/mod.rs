@@ -21,6 +21,7 @@ mod health;
 mod kinds;
 mod normalize;
 mod rate;
+mod witness;
 
 use std::{future::Future, io, sync::Arc};
 
@@ -35,6 +36,7 @@ use tonic::service::Routes;
 use tower::ServiceBuilder;
 
 pub use health::Probe;
+pub use witness::{RefusedCall, Witness};
 
 use crate::{
     client_address::TrustedProxies,
@@ -76,6 +78,8 @@ pub struct Server {
     pub reflection: bool,
     /// Where calls are counted.
     pub metrics: Option<Metrics>,
+    /// Who hears of every refused call.
+    pub witness: Option<Witness>,
     /// Where new request ids come from.
     pub entropy: SharedEntropy,
 }
@@ -112,6 +116,7 @@ impl Server {
             health: true,
             reflection: true,
             metrics: None,
+            witness: None,
             entropy: Arc::new(SystemEntropy),
         }
     }
@@ -166,6 +171,7 @@ impl Server {
                 proxies: self.proxies,
                 entropy: self.entropy,
                 metrics: self.metrics,
+                witness: self.witness,
                 stopping: stopping.clone(),
             },
         );
