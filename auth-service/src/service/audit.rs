@@ -34,6 +34,7 @@ macro_rules! filter {
         let actor = $fields.parse("actor", word(&$message.actor));
         let session = $fields.parse("session_id", word(&$message.session_id));
         let address = $fields.parse("address", word(&$message.address));
+        let client_id = $fields.parse("client_id", word(&$message.client_id));
         (|| {
             Some(Filter {
                 from: from?,
@@ -44,6 +45,7 @@ macro_rules! filter {
                 actor: actor?,
                 session: session?,
                 address: address?,
+                client_id: client_id?,
             })
         })()
     }};
@@ -173,6 +175,7 @@ fn bound_to(binding: Binding, filter: &Filter) -> Binding {
         .with("actor", &filter.actor)
         .with("session", &filter.session)
         .with("address", &filter.address)
+        .with("client_id", &filter.client_id)
 }
 
 fn event(row: Sealed) -> pb::AuditEvent {

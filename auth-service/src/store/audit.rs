@@ -301,6 +301,8 @@ pub(crate) struct Filter {
     pub(crate) session: String,
     /// From this address.
     pub(crate) address: String,
+    /// About this service account.
+    pub(crate) client_id: String,
 }
 
 /// Which end of the log a list begins at.
@@ -351,6 +353,8 @@ pub(crate) async fn matching(
             (" AND actor = ", &filter.actor),
             (" AND session = ", &filter.session),
             (" AND address = ", &filter.address),
+            // The first term is the index's: without it, it is not used.
+            (" AND client_id <> '' AND client_id = ", &filter.client_id),
         ] {
             if !text.is_empty() {
                 query.push(column).push_bind(text.as_str());

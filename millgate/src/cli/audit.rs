@@ -81,6 +81,14 @@ pub(crate) struct Filter {
     /// From this address.
     #[arg(long, default_value = "", hide_default_value = true)]
     address: String,
+    /// About this service account: its client id.
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "CLIENT_ID"
+    )]
+    service: String,
 }
 
 fn moment(text: &str) -> Result<Timestamp, String> {
@@ -148,6 +156,7 @@ async fn list(line: Line, limit: usize, filter: Filter, output: Output) -> Resul
         actor: filter.actor,
         session_id: filter.session,
         address: filter.address,
+        client_id: filter.service,
         ..Default::default()
     };
     let mut left = limit;
@@ -202,6 +211,7 @@ async fn export(line: Line, after: i64, filter: Filter) -> Result<(), Failure> {
         actor: filter.actor,
         session_id: filter.session,
         address: filter.address,
+        client_id: filter.service,
     };
     let mut log = AuditServiceClient::new(line);
     let mut events = log

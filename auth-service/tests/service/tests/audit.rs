@@ -293,6 +293,84 @@ async fn a_row_that_somebody_put_in_by_hand_is_sealed_as_none_of_ours() {
     .await;
 }
 
+#[tokio::test]
+async fn whoever_tries_what_they_may_not_is_in_the_log() {
+    on_both(async |house| {
+        let (ada, tokens) = house.person("ada", pb::Role::Customer).await;
+        let (id, session) = (ada.id, &tokens.session_id);
+        let refused = house.set_role(&tokens.access_token, id, pb::Role::Admin);
+        assert_eq!(reason(refused.await), "ROLE_DENIED");
+        let service = house.factory().await;
+        let refused = house.set_role(&service, id, pb::Role::Admin).await;
+        let of_service = reason(refused);
+        let forged = house.issuer.user(id, "admin").token();
+        let forged = format!("{}AAAA", &forged[..forged.len() - 4]);
+        assert_eq!(reason(house.who_am_i(&forged).await), "TOKEN_INVALID");
+        let request = with(&tokens.access_token, pb::LogoutRequest::default());
+        house.auth.clone().logout(request).await.expect("ended");
+        // By the store, or by the feed, whichever is first.
+        let ended = reason(house.who_am_i(&tokens.access_token).await);
+        assert!(
+            ["SESSION_ENDED", "TOKEN_REVOKED"].contains(&&*ended),
+            "{ended}"
+        );
+        let rows = house.sealed("who_am_i", 2).await;
+        for expected in [
+            format!("set_user_role refused ROLE_DENIED user:{id} {id}  {session} 127.0.0.1 "),
+            format!("set_user_role refused {of_service} service:{FACTORY} - {FACTORY}  127.0.0.1 "),
+            "who_am_i refused TOKEN_INVALID  -   127.0.0.1 ".to_owned(),
+            format!("who_am_i refused {ended} user:{id} {id}  {session} 127.0.0.1 "),
+        ] {
+            assert!(
+                rows.iter().any(|row| row.starts_with(&expected)),
+                "{expected:?} in {rows:#?}"
+            );
+        }
+        house.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_every_client_meets_is_not_in_the_log_and_a_flood_of_tries_is_a_few_rows() {
+    const OF_CALLS: &str = "SELECT count(*) FROM audit_log WHERE event = 'who_am_i'";
+    on_both(async |house| {
+        let (ada, tokens) = house.person("ada", pb::Role::Customer).await;
+        let mut auth = house.auth.clone();
+        let nobody = auth.who_am_i(pb::WhoAmIRequest {}).await;
+        assert_eq!(reason(nobody), "TOKEN_MISSING");
+        let old = house.issuer.user(ada.id, "customer").expired().token();
+        assert_eq!(reason(house.who_am_i(&old).await), "TOKEN_EXPIRED");
+        let (users, token) = (house.users.clone(), tokens.access_token.clone());
+        at_once(300, move |_| {
+            let (mut users, token) = (users.clone(), token.clone());
+            async move {
+                let request = with(&token, pb::ListUsersRequest::default());
+                assert_eq!(reason(users.list_users(request).await), "ROLE_DENIED");
+            }
+        })
+        .await;
+        let house = House::open(house.close().await, &[]).await;
+        assert_eq!(house.count(OF_CALLS).await, 0);
+        let count = async |what: &str| -> i64 {
+            let sql = format!(
+                "SELECT cast({what} AS BIGINT) FROM audit_log WHERE event = 'list_users' AND subject = {}",
+                ada.id
+            );
+            on!(house.db, |c| sqlx::query_scalar(AssertSqlSafe(sql.clone()))
+                .fetch_one(c)
+                .await)
+            .expect("a number")
+        };
+        assert_eq!(
+            (count("sum(occurrences)").await, count("count(*)").await),
+            (300, 6)
+        );
+        house.close().await;
+    })
+    .await;
+}
+
 /// Everybody who is no administrator, and what they are told.
 #[tokio::test]
 async fn nobody_but_an_administrator_reads_the_log() {
@@ -406,6 +484,28 @@ async fn the_log_is_read_by_page_by_filter_and_as_a_whole() {
             .audit_events;
         assert_eq!((refused.len(), &*refused[0].cause), (1, "wrong_password"));
         assert_eq!(refused[0].user_id, listed[4].user_id, "person-1");
+
+        assert!(house.service_token(FACTORY, "wrong", "").await.is_err());
+        house.sealed("service_token", 1).await;
+        let of = |client_id: &str| pb::ListAuditEventsRequest {
+            client_id: client_id.into(),
+            ..Default::default()
+        };
+        let told = house.page(&admin, of(FACTORY)).await.expect("a page");
+        let told: Vec<_> = told
+            .audit_events
+            .iter()
+            .map(|event| (&*event.event, &*event.cause))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("service_token", "credentials"),
+                ("service_account", "configured")
+            ]
+        );
+        let nobodys = house.page(&admin, of("another")).await.expect("a page");
+        assert!(nobodys.audit_events.is_empty());
 
         let all = house
             .exported(&admin, pb::ExportAuditEventsRequest::default())
