@@ -158,6 +158,10 @@ async fn an_administrator_keeps_accounts(world: World) {
         let told = "a mail is on its way";
         assert!(reset.code == 0 && reset.out.contains(told), "{reset:?}");
     }
+    assert!(
+        reset.err.contains("no email address"),
+        "ada has none: {reset:?}"
+    );
     let nobody = give(&world, &["users", "enable", "nobody"]);
     assert!(
         nobody.code == 1 && nobody.err.contains("nobody"),
@@ -283,6 +287,16 @@ async fn the_audit_log_is_listed_exported_and_verified(world: World) {
     let events = sealed(&world, "create_user", 3).await;
     assert_eq!(events.len(), 3);
     assert!(events[0]["sequence"].as_str() != events[1]["sequence"].as_str());
+    let services = [
+        "audit",
+        "list",
+        "--service",
+        "factory-service",
+        "--event",
+        "service_account",
+        "--json",
+    ];
+    assert_eq!(lines(&good(&world, &services)).len(), 1);
     let limited = good(&world, &["audit", "list", "--limit", "2"]);
     assert!(limited.contains("2 events"), "{limited}");
 

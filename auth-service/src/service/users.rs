@@ -60,6 +60,8 @@ impl UserService for Users {
             role,
             state,
             external_id,
+            username,
+            email,
             order,
             page,
         } = self.listing(&caller, &message)?;
@@ -68,6 +70,8 @@ impl UserService for Users {
             role,
             state,
             external_id,
+            username: username.as_ref(),
+            email: email.as_ref(),
             created_by: None,
         };
         let (users, next_page_token) =
@@ -283,6 +287,8 @@ struct Listing {
     role: Option<Role>,
     state: Option<UserState>,
     external_id: Option<ExternalId>,
+    username: Option<Username>,
+    email: Option<Email>,
     order: Order,
     page: Page,
 }
@@ -294,11 +300,19 @@ impl Users {
         let state = fields.parse("state", wire::optional_state(message.state));
         let order = fields.parse("order_by", order(&message.order_by));
         let external_id = fields.parse("external_id", ExternalId::parse(&message.external_id));
-        let (role, state, order, external_id) = fields.all((role, state, order, external_id))?;
+        let username = fields.parse(
+            "username",
+            wire::optional(&message.username, Username::parse),
+        );
+        let email = fields.parse("email", wire::optional(&message.email, Email::parse));
+        let (role, state, order, external_id, username, email) =
+            fields.all((role, state, order, external_id, username, email))?;
         let binding = Binding::new(&caller.key())
             .with("role", message.role)
             .with("state", message.state)
             .with("external_id", &message.external_id)
+            .with("username", &message.username)
+            .with("email", &message.email)
             .with("order_by", &message.order_by);
         let page = PageRequest::parse(
             message.page_size,
@@ -310,6 +324,8 @@ impl Users {
             role,
             state,
             external_id,
+            username,
+            email,
             order,
             page,
         })

@@ -4,7 +4,7 @@ use millgate_platform::{Cursor, Database, Fault, Page, on};
 use sqlx::QueryBuilder;
 
 use super::users::{Row, columns};
-use crate::domain::{Role, User, UserState};
+use crate::domain::{Email, Role, User, UserState, Username};
 
 /// What a list is sorted by; the id breaks ties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,10 @@ pub(crate) struct Filter<'a> {
     pub(crate) state: Option<UserState>,
     /// Only those with this external id.
     pub(crate) external_id: Option<&'a str>,
+    /// Only the one with this user name.
+    pub(crate) username: Option<&'a Username>,
+    /// Only the one with this address.
+    pub(crate) email: Option<&'a Email>,
 }
 
 impl Order {
@@ -126,6 +130,16 @@ pub(crate) async fn page(
         }
         if let Some(external_id) = filter.external_id {
             query.push(" AND external_id = ").push_bind(external_id);
+        }
+        if let Some(username) = filter.username {
+            query
+                .push(" AND username_canonical = ")
+                .push_bind(username.canonical());
+        }
+        if let Some(email) = filter.email {
+            query
+                .push(" AND email_canonical = ")
+                .push_bind(email.canonical());
         }
         query
             .push(order.order_by())

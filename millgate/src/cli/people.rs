@@ -4,7 +4,7 @@ use millgate_contract::auth::v1 as pb;
 use millgate_contract::auth::v1::user_service_client::UserServiceClient;
 
 use super::Failure;
-use super::connect::{Line, timed};
+use super::connect::{Line, by_name, timed};
 
 /// The account that is meant. A number is taken for an id.
 ///
@@ -18,22 +18,16 @@ pub(crate) async fn find(line: &Line, name: &str) -> Result<pb::User, Failure> {
             .await?
             .into_inner());
     }
-    let mut request = pb::ListUsersRequest {
-        page_size: 1000,
+    // The service tells names apart as its logins do; here nobody could.
+    let (username, email) = by_name(name);
+    let request = pb::ListUsersRequest {
+        username,
+        email,
         ..Default::default()
     };
-    let wanted = name.to_lowercase();
-    loop {
-        let page = users.list_users(timed(request.clone())).await?.into_inner();
-        let found = page.users.into_iter().find(|user| {
-            user.username.to_lowercase() == wanted || user.email.to_lowercase() == wanted
-        });
-        if let Some(user) = found {
-            return Ok(user);
-        }
-        if page.next_page_token.is_empty() {
-            return Err(Failure::Refused(format!("there is no account {name}")));
-        }
-        request.page_token = page.next_page_token;
-    }
+    let found = users.list_users(timed(request)).await?.into_inner().users;
+    found
+        .into_iter()
+        .next()
+        .ok_or_else(|| Failure::Refused(format!("there is no account {name}")))
 }

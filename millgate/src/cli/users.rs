@@ -14,6 +14,7 @@ use super::output::{List, Output, json, time, word};
 use super::people::find;
 use super::prompt::NewPassword;
 use super::{Failure, import, local};
+use crate::terminal::complain;
 
 /// The commands on accounts.
 #[derive(clap::Subcommand)]
@@ -236,6 +237,14 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
             }
             session(&remote, async |line| {
                 let user = find(&line, &user).await?;
+                if user.email.is_empty() {
+                    complain(
+                        "the account has no email address: no mail can reach it (see --local)",
+                    );
+                }
+                if user.state() == pb::UserState::Disabled {
+                    complain("the account is closed: nothing is mailed until it is opened again");
+                }
                 let request = pb::RequestPasswordResetRequest {
                     // One of the two says which account it is.
                     email: if user.username.is_empty() {

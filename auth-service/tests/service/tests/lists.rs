@@ -80,6 +80,49 @@ async fn a_list_goes_through_every_account_once_in_either_order() {
 }
 
 #[tokio::test]
+async fn an_account_is_found_by_either_of_its_names_however_they_are_written() {
+    on_both(async |house| {
+        let admin = house.admin().await;
+        let request = pb::RegisterRequest {
+            email: "Ada@Example.com".into(),
+            ..registration("STRAẞE", PASSWORD)
+        };
+        let made = house.auth.clone().register(request).await;
+        let ada = made.expect("registered").into_inner().user.expect("a user");
+        house.register("strasse").await;
+        let by = |username: &str, email: &str| pb::ListUsersRequest {
+            username: username.into(),
+            email: email.into(),
+            ..Default::default()
+        };
+        for (username, email, found) in [
+            ("straße", "", true),
+            ("ｓtraße", "", true),
+            ("", "ADA@example.COM", true),
+            ("straße", "ada@example.com", true),
+            ("strasse", "ada@example.com", false),
+            ("stra", "", false),
+            ("", "ada@example.org", false),
+        ] {
+            for order_by in ["", "username desc"] {
+                let request = pb::ListUsersRequest {
+                    order_by: order_by.into(),
+                    ..by(username, email)
+                };
+                let page = list(&house, &admin, request).await.expect("a page");
+                let expected: Vec<_> = found.then(|| ada.clone()).into_iter().collect();
+                assert_eq!(page.users, expected, "{username} {email}");
+            }
+        }
+        for (username, email, field) in [("a b", "", "username"), ("", "no address", "email")] {
+            let refused = list(&house, &admin, by(username, email)).await;
+            assert_eq!(fields(&refused.expect_err("refused")), [field]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_list_is_filtered_and_its_page_token_belongs_to_it() {
     on_both(async |house| {
         let admin = house.admin().await;
