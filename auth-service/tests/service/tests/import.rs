@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use super::binary::{connect, start};
 use super::harness::*;
 use futures::channel::mpsc;
-use futures::stream;
+use futures::{SinkExt as _, stream};
 use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
 use millgate_contract::auth::v1::import_users_request::Part;
+use millgate_contract::auth::v1::user_service_client::UserServiceClient;
 use millgate_platform::on;
 use tonic::{Code, Status};
 
@@ -76,8 +79,6 @@ async fn import(
 }
 
 fn told(report: &pb::ImportUsersResponse) -> Vec<(i64, &str, &str)> {
-    let told = |error: &'_ pb::ImportError| (error.line, error.field.clone(), error.reason.clone());
-    let _ = told;
     let errors = report.errors.iter();
     errors
         .map(|error| (error.line, error.field.as_str(), error.reason.as_str()))
@@ -566,6 +567,67 @@ async fn a_report_tells_a_thousand_reasons_and_counts_the_rest() {
         assert_eq!((report.refused, report.errors_left_out), (1_300, 300));
         assert_eq!(report.errors.len(), 1_000);
         assert_eq!(report.errors[999].line, 1_000);
+    })
+    .await;
+}
+
+/// The memory that a process holds, in KiB.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.and_then(|line| line.split_ascii_whitespace().nth(1));
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
+}
+
+/// `cargo test --test service -- --ignored a_hundred_thousand --nocapture`
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "100,000 accounts on each database take a minute"]
+async fn a_hundred_thousand_accounts_in_one_import_do_not_make_the_service_grow() {
+    const ROWS: i64 = 100_000;
+    const WARM: i64 = 10_000;
+    at_both(async |place| {
+        let running = start(&place);
+        let channel = connect(&running.endpoint).await;
+        let mut auth = AuthServiceClient::new(channel.clone());
+        let admin = auth.login(login(ADMIN, PASSWORD)).await.expect("logged in");
+        let admin = admin.into_inner().access_token;
+        let mut users = UserServiceClient::new(channel);
+        for dry_run in [true, false] {
+            let (mut rows, stream) = mpsc::channel(64);
+            let process = running.process.id();
+            let sending = tokio::spawn(async move {
+                let options = pb::ImportOptions {
+                    dry_run,
+                    ..options()
+                };
+                rows.send(part(Part::Options(options))).await.expect("sent");
+                let mut warm = 0;
+                for line in 1..=ROWS {
+                    let row = named(line, &format!("user-{line}"));
+                    rows.send(part(Part::User(row))).await.expect("sent");
+                    if line == WARM {
+                        warm = resident(process);
+                    }
+                }
+                (warm, resident(process))
+            });
+            let begun = std::time::Instant::now();
+            let report = users.import_users(with(&admin, stream)).await;
+            let report = report.expect("imported").into_inner();
+            let (warm, end) = sending.await.expect("no panic");
+            eprintln!(
+                "{ROWS} rows (dry run: {dry_run}) in {:.1?}: {warm} KiB after {WARM} rows, {end} KiB at the end",
+                begun.elapsed()
+            );
+            assert_eq!((report.created, report.refused), (ROWS, 0));
+            // A dry run remembers a number for each name.
+            let room = if dry_run { 8 * 1024 } else { 4 * 1024 };
+            assert!(end < warm + room, "it grew from {warm} to {end} KiB");
+        }
+        running.kill();
     })
     .await;
 }

@@ -2,21 +2,33 @@
 
 use super::harness::*;
 use millgate_contract::auth::v1 as pb;
+use millgate_contract::auth::v1::auth_service_client::AuthServiceClient;
 use std::collections::HashSet;
 use std::time::Instant;
+use tonic::transport::Channel;
 
 const LIVE: &str = "SELECT count(*) FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id \
     WHERE t.used_time IS NULL AND s.ended_time IS NULL";
 
 /// `rounds` of `width` equal refreshes at the same instant.
 async fn storm(house: &House, rounds: usize, width: usize) {
+    storm_over(house, std::slice::from_ref(&house.auth), rounds, width).await;
+}
+
+/// The same, in turns at these replicas.
+async fn storm_over(
+    house: &House,
+    replicas: &[AuthServiceClient<Channel>],
+    rounds: usize,
+    width: usize,
+) {
     let mut tokens = house.login(ADMIN).await;
     let others = house.count(LIVE).await - 1;
     let begin = Instant::now();
     for round in 0..rounds {
-        let auth = house.auth.clone();
-        let results = at_once(width, |_| {
-            let (mut auth, refresh_token) = (auth.clone(), tokens.refresh_token.clone());
+        let results = at_once(width, |index| {
+            let mut auth = replicas[(index + round) % replicas.len()].clone();
+            let refresh_token = tokens.refresh_token.clone();
             async move { auth.refresh(pb::RefreshRequest { refresh_token }).await }
         })
         .await;
@@ -44,6 +56,18 @@ async fn equal_refreshes_at_once_leave_exactly_one_live_successor() {
         for width in [2, 8, 32] {
             storm(&house, 70, width).await;
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn equal_refreshes_at_two_replicas_leave_exactly_one_live_successor() {
+    at_both(async |place| {
+        let one = House::open(place.clone(), &[]).await;
+        let other = House::open_at(place, &[], one.clock.clone()).await;
+        storm_over(&one, &[one.auth.clone(), other.auth.clone()], 50, 8).await;
+        other.close().await;
+        one.close().await;
     })
     .await;
 }
