@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Of equal events, how many are kept whole in a window.
 const WHOLE: i64 = 5;
 /// Kinds of events that are told apart in a window. With these, a window has at most 128 × (5 + 1) records and one for
-/// each word of ours: some 350 MB a day at the very worst.
+/// each word of ours: some 1,000, and 450 MB a day at the very worst.
 const KINDS: usize = 128;
 /// Whole records that wait to be written, while the database is away.
 const BUFFER: usize = 4096;

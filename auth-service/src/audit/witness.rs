@@ -27,8 +27,9 @@ const TOLD: [Reason; 10] = [
     Reason::PolicyMissing,
 ];
 
-/// What the call of a path that nobody serves is named.
-const UNSERVED: &str = "call";
+/// What the call of somebody who is not known is named, whatever method it was for: of forged tokens there is no end, and
+/// they should not be told apart by more than where they come from.
+const OF_NOBODY: &str = "call";
 
 /// Tells the audit log of calls that were refused. The methods with a rule that lets everybody in tell themselves what is
 /// worth telling.
@@ -42,15 +43,16 @@ pub(crate) fn witness(app: &Arc<App>, rules: &Rules) -> Witness {
         })
         .collect();
     Arc::new(move |call| {
-        let event = match methods.get(call.path) {
+        let method = match methods.get(call.path) {
             Some(None) => return,
             Some(Some(event)) => event,
-            None => UNSERVED,
+            None => OF_NOBODY,
         };
         if TOLD.contains(&call.reason) {
             let claims = bearer_token(call.credentials)
                 .ok()
                 .and_then(|token| app.verifier.read_signed(token).ok());
+            let event = claims.as_ref().map_or(OF_NOBODY, |_| method);
             let record = record(event, call, claims.as_ref(), app.now());
             app.audit
                 .summary()
