@@ -65,6 +65,11 @@ impl Name {
         text::canonical(&self.whole())
     }
 
+    /// The last name as it is looked for; empty where there is none.
+    pub(crate) fn last_canonical(&self) -> String {
+        text::canonical(&self.last)
+    }
+
     /// The name as the database holds it.
     pub(crate) fn stored(first: String, last: String) -> Self {
         Self { first, last }

@@ -5,7 +5,7 @@ use millgate_platform::page::Page;
 use millgate_platform::{Database, Fault, on, on_tx};
 use sqlx::AssertSqlSafe;
 
-use super::listing::{Listing, fetch_listing};
+use super::listing::{Arg, Listing, fetch_listing};
 use super::{FOR_CHANGE, FOR_END, FOR_REFERENCE, on_postgres};
 use crate::domain::access::{Owner, Sight};
 use crate::domain::contact::{Email, Phone};
@@ -22,9 +22,9 @@ macro_rules! columns {
 }
 
 const INSERT: &str = concat!(
-    "INSERT INTO customers (first_name, last_name, name_canonical, email, email_canonical, phone, phone_canonical, \
-     shipping_address, notes, user_id, revision, create_time, update_time) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11) RETURNING ",
+    "INSERT INTO customers (first_name, last_name, name_canonical, last_name_canonical, email, email_canonical, phone, \
+     phone_canonical, shipping_address, notes, user_id, revision, create_time, update_time) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, $12, $12) RETURNING ",
     columns!()
 );
 /// What is another's reads as not there: one statement, one cost. A deleted profile has no user any more.
@@ -42,7 +42,7 @@ const ID_OF: &str =
     "SELECT id FROM customers WHERE (id = $1 OR user_id = $2) AND delete_time IS NULL";
 const SAVE: &str = "UPDATE customers SET first_name = $2, last_name = $3, name_canonical = $4, email = $5, \
      email_canonical = $6, phone = $7, phone_canonical = $8, shipping_address = $9, notes = $10, user_id = $11, \
-     revision = $12, update_time = $13, delete_time = $14, erase_time = $15 WHERE id = $1";
+     revision = $12, update_time = $13, delete_time = $14, erase_time = $15, last_name_canonical = $16 WHERE id = $1";
 const OPEN_ORDERS: &str = "SELECT count(*) FROM orders WHERE customer_id = $1 AND state NOT IN ('COMPLETED', 'CANCELLED')";
 
 #[derive(sqlx::FromRow)]
@@ -106,6 +106,7 @@ pub(crate) async fn insert(
         .bind(fields.name.first())
         .bind(fields.name.last())
         .bind(fields.name.canonical())
+        .bind(fields.name.last_canonical())
         .bind(fields.email.as_str())
         .bind(fields.email.canonical())
         .bind(fields.phone.as_str())
@@ -176,7 +177,7 @@ pub(crate) async fn refer_to(tx: &mut Tx, owner: Owner) -> Result<i64, Fault> {
 /// What a list of profiles is restricted to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Filter {
-    /// The name, the email or the telephone number begins with this.
+    /// The name, the last name, the email or the telephone number begins with this.
     pub query: Option<Prefix>,
     /// The deleted ones too.
     pub show_deleted: bool,
@@ -192,13 +193,24 @@ pub(crate) async fn list(
     by: OrderBy,
     page: &Page,
 ) -> Result<Vec<Customer>, Fault> {
+    let (sql, args) = listing(filter, by, page);
+    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
+    Ok(rows.into_iter().map(Customer::from).collect())
+}
+
+/// The statement of a list.
+pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec<Arg>) {
     let mut listing = Listing::new(concat!("SELECT ", columns!(), " FROM customers"));
     if !filter.show_deleted {
         listing = listing.and("delete_time IS NULL", []);
     }
     if let Some(prefix) = &filter.query {
         let digits = Prefix::of(Phone::digits(&prefix.from));
-        let mut columns = vec![("name_canonical", prefix), ("email_canonical", prefix)];
+        let mut columns = vec![
+            ("name_canonical", prefix),
+            ("last_name_canonical", prefix),
+            ("email_canonical", prefix),
+        ];
         // Only what looks like a number is searched for among the numbers.
         if Phone::parse(&prefix.from).is_ok() || prefix.from == digits.from {
             columns.push(("phone_canonical", &digits));
@@ -210,9 +222,7 @@ pub(crate) async fn list(
     } else {
         "id"
     };
-    let (sql, args) = listing.page(by, column, page);
-    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
-    Ok(rows.into_iter().map(Customer::from).collect())
+    listing.page(by, column, page)
 }
 
 /// One profile that the caller may see, deleted or not, which nobody else changes until the transaction ends.
@@ -271,6 +281,7 @@ pub(crate) async fn save(tx: &mut Tx, customer: &Customer) -> Result<(), Fault> 
         .bind(customer.update_time)
         .bind(customer.delete_time)
         .bind(customer.erase_time)
+        .bind(fields.name.last_canonical())
         .execute(c)
         .await
         .map(drop))?;

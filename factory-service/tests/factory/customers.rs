@@ -299,7 +299,9 @@ async fn customers_are_found_by_the_beginning_of_name_email_and_number() {
             ("5550", 3),
             ("555-01", 3),
             ("0123", 0),
-            ("love", 0),
+            ("love", 1),
+            ("SMITH", 1),
+            ("lace", 0),
             ("", 3),
             ("%", 0),
         ] {
