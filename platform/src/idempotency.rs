@@ -296,6 +296,12 @@ pub struct Once {
 }
 
 impl Once {
+    /// The key of the row that waits for the answer: `caller` and `request_id`. For a service that
+    /// keeps more beside the answer, and writes both with one statement of its own.
+    pub fn key(&self) -> (&str, &str) {
+        (&self.caller, &self.request_id)
+    }
+
     /// Records the answer, in the transaction of the work.
     ///
     /// # Errors

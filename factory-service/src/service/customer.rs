@@ -281,7 +281,7 @@ impl CustomerService for Customers {
         ticket::erase(&mut work.tx, id, work.now).await?;
         order::erase(&mut work.tx, id, work.now).await?;
         let erased = message_of(&customer, sight);
-        remembered::replace(&mut work.tx, |method, answer| {
+        remembered::replace(&mut work.tx, id, |method, answer| {
             without_their_data(method, answer, &erased)
         })
         .await?;

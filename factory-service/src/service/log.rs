@@ -16,7 +16,7 @@ use crate::domain::employee::Employee;
 use crate::domain::order::{Order, OrderHead};
 use crate::domain::product::Product;
 use crate::domain::production::Run;
-use crate::domain::ticket::Ticket;
+use crate::domain::ticket::{Part, Ticket};
 use crate::store::change::{self, Shown};
 
 static POOL: LazyLock<DescriptorPool> =
@@ -32,6 +32,8 @@ pub(crate) enum Seen<'a> {
     /// Without them: they never change.
     OrderHead(&'a OrderHead),
     Ticket(&'a Ticket),
+    /// With the part that it took.
+    TicketAndPart(&'a Ticket, &'a Part),
     Employee(&'a Employee),
     Run(&'a Run),
 }
@@ -45,7 +47,9 @@ impl Seen<'_> {
             Self::Order(Order { head, .. }) | Self::OrderHead(head) => {
                 (Kind::Order, head.id, Some(head.customer_id))
             }
-            Self::Ticket(ticket) => (Kind::Ticket, ticket.id, Some(ticket.customer_id)),
+            Self::Ticket(ticket) | Self::TicketAndPart(ticket, _) => {
+                (Kind::Ticket, ticket.id, Some(ticket.customer_id))
+            }
             Self::Employee(employee) => (Kind::Employee, employee.id, None),
             Self::Run(run) => (Kind::Run, run.id, None),
         };
@@ -64,6 +68,10 @@ impl Seen<'_> {
             Self::Order(order) => self.written(&convert::order(order, &[])),
             Self::OrderHead(head) => self.written(&convert::order_head(head, &[])),
             Self::Ticket(ticket) => self.written(&ticket_fields::message_of(ticket, &[], &[])),
+            Self::TicketAndPart(ticket, part) => {
+                let parts = std::slice::from_ref(part);
+                self.written(&ticket_fields::message_of(ticket, parts, &[]))
+            }
             Self::Employee(employee) => self.written(&employee_fields::message_of(employee)),
             Self::Run(run) => self.written(&production_fields::message_of(run, &[])),
         }
@@ -138,6 +146,7 @@ impl<M> Work<M> {
     async fn noted(&mut self, verb: &str, seen: (Option<Seen<'_>>, Seen<'_>)) -> Result<(), Fault> {
         note(&mut self.tx, &self.author, verb, seen, self.now).await?;
         self.is_noted = true;
+        self.customer_id = self.customer_id.or(seen.1.subject().customer_id);
         Ok(())
     }
 }

@@ -15,6 +15,7 @@ use crate::domain::order::Order;
 use crate::domain::production::Run;
 use crate::domain::ticket::{Part, Ticket};
 use crate::registration::SharedRegistrar;
+use crate::store::remembered;
 
 mod change;
 pub(crate) mod convert;
@@ -74,6 +75,8 @@ struct Work<M> {
     author: Box<Author>,
     /// Whether the log of changes has a row for it.
     is_noted: bool,
+    /// Whose personal data the answer may hold.
+    customer_id: Option<i64>,
     feed: Arc<Feed>,
     /// The time that everything it writes carries, microseconds since the epoch.
     now: i64,
@@ -117,6 +120,7 @@ impl Factory {
             claim,
             author: Box::new(Author::of(caller)),
             is_noted: false,
+            customer_id: None,
             feed: self.feed.clone(),
             now: self.clock.now_micros(),
         }
@@ -147,7 +151,10 @@ impl<M: Message + Default> Work<M> {
         if !self.is_noted {
             return Err(Fault::internal("a change without its row in the log"));
         }
-        self.claim.record(&mut self.tx, &answer).await?;
+        if let Claim::Fresh(once) = &self.claim {
+            let answer = answer.encode_to_vec();
+            remembered::record(&mut self.tx, once, &answer, self.customer_id).await?;
+        }
         self.tx.commit().await?;
         self.feed.committed();
         Ok(answer)

@@ -267,9 +267,13 @@ impl Tickets {
             Effect::Start | Effect::Cancel => {}
         }
         store::save_move(&mut work.tx, &ticket).await?;
-        let (before, after) = (Seen::Ticket(&before), Seen::Ticket(&ticket));
-        work.changed(verb.as_str(), before, after).await?;
         let parts = ticket_part::of_locked(&mut work.tx, id).await?;
+        let after = match parts.last() {
+            Some(taken) if verb == TicketVerb::AddPart => Seen::TicketAndPart(&ticket, taken),
+            _ => Seen::Ticket(&ticket),
+        };
+        work.changed(verb.as_str(), Seen::Ticket(&before), after)
+            .await?;
         Ok(Response::new(work.done(who.ticket(&ticket, &parts)).await?))
     }
 

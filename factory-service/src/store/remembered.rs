@@ -1,30 +1,57 @@
-//! The answers that are remembered for retries, where they hold personal data that must go.
+//! The answers that are remembered for retries, and whose personal data they hold.
 
 use millgate_platform::database::Tx;
+use millgate_platform::idempotency::Once;
 use millgate_platform::{Fault, on_tx};
 
-/// By the primary key, some at a time: a day's answers may be many.
-const WITH_A_CUSTOMER: &str = "SELECT caller, request_id, method, response FROM idempotency_keys \
-     WHERE (caller, request_id) > ($1, $2) AND response IS NOT NULL AND method IN ('CreateCustomer', \
-     'UndeleteCustomer', 'OpenTicket', 'AssignMechanic', 'StartTicket', 'AddPart', 'CloseTicket', 'CancelTicket', \
-     'PlaceOrder', 'confirm', 'startProduction', 'ship', 'complete', 'cancel') ORDER BY caller, request_id LIMIT $3";
+const RECORD: &str = "UPDATE idempotency_keys SET response = $3, customer_id = $4 WHERE caller = $1 AND request_id = $2";
+/// By the primary key, some at a time. 0 is anybody's: see the migration.
+pub(super) const OF_CUSTOMER: &str = "SELECT caller, request_id, method, response FROM idempotency_keys \
+     WHERE customer_id IN ($1, 0) AND (caller, request_id) > ($2, $3) AND response IS NOT NULL \
+     AND method IN ('CreateCustomer', 'UndeleteCustomer', 'OpenTicket', 'AssignMechanic', 'StartTicket', 'AddPart', \
+     'CloseTicket', 'CancelTicket', 'PlaceOrder', 'confirm', 'startProduction', 'ship', 'complete', 'cancel') \
+     ORDER BY caller, request_id LIMIT $4";
 const BATCH: i64 = 500;
 const REPLACE: &str =
     "UPDATE idempotency_keys SET response = $3 WHERE caller = $1 AND request_id = $2";
 
-/// Replaces every remembered answer for which `replaced` gives another. The row stays: a retry must not do the work
-/// anew. Reads the answers of the last 24 hours that can be about a customer, which an erasure may take its time for.
+/// Remembers an answer, and whose personal data it may hold, in the transaction of the work.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn record(
+    tx: &mut Tx,
+    once: &Once,
+    answer: &[u8],
+    customer_id: Option<i64>,
+) -> Result<(), Fault> {
+    let (caller, request_id) = once.key();
+    on_tx!(tx, |c| sqlx::query(RECORD)
+        .bind(caller)
+        .bind(request_id)
+        .bind(answer)
+        .bind(customer_id)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+/// Replaces every remembered answer about this customer for which `replaced` gives another. The row stays: a retry must
+/// not do the work anew.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
 pub(crate) async fn replace(
     tx: &mut Tx,
+    customer_id: i64,
     replaced: impl Fn(&str, &[u8]) -> Option<Vec<u8>>,
 ) -> Result<(), Fault> {
     let mut after = (String::new(), String::new());
     loop {
         let rows: Vec<(String, String, String, Vec<u8>)> =
-            on_tx!(tx, |c| sqlx::query_as(WITH_A_CUSTOMER)
+            on_tx!(tx, |c| sqlx::query_as(OF_CUSTOMER)
+                .bind(customer_id)
                 .bind(&after.0)
                 .bind(&after.1)
                 .bind(BATCH)

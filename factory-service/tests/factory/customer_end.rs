@@ -179,7 +179,7 @@ async fn nothing_personal_is_left_of_an_erased_customer() {
         assert_eq!((erased.name.as_str(), erased.email.as_str(), erased.user_id), ("", "", 0));
         assert!(!world.auth.has_user(ada.user_id));
         let left = "SELECT count(*) FROM customers WHERE name_canonical <> '' OR email_canonical <> '' \
-             OR phone_canonical <> '' OR first_name <> '' OR email <> '' OR user_id IS NOT NULL";
+             OR phone_canonical <> '' OR last_name_canonical <> '' OR first_name <> '' OR email <> '' OR user_id IS NOT NULL";
         assert_eq!(world.count(left).await, 0);
         assert_eq!(world.count("SELECT count(*) FROM customer_registrations").await, 0);
         assert_eq!(world.count("SELECT count(*) FROM customer_emails").await, 0);

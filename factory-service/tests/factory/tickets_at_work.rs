@@ -279,6 +279,10 @@ async fn a_part_takes_stock_that_no_order_waits_for_and_is_in_the_ledger() {
         assert_eq!((left.on_hand, left.reserved, left.available), (6, 6, 0));
         assert_eq!(seen(&world, ticket.id).await.parts, added.parts);
         world.stock_adds_up().await;
+        // The log tells which part it was.
+        let told = "SELECT count(*) FROM changes WHERE verb = 'addPart' AND kind = 'tickets' \
+             AND after_json LIKE '%\"parts\":[{%\"sku\":\"M8\"%' AND before_json NOT LIKE '%parts%'";
+        assert_eq!(world.count(told).await, 1);
     })
     .await;
 }
