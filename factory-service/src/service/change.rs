@@ -83,7 +83,8 @@ impl ChangeService for Changes {
                 change: Some(message_of(change)),
             })
         };
-        let stream = watching::stream(&self.0, &caller, watch, response).await?;
+        let stream =
+            watching::stream(&self.0.db, &self.0.feed, &caller.key(), watch, response).await?;
         Ok(Response::new(Box::pin(stream)))
     }
 }

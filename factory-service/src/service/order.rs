@@ -120,7 +120,8 @@ impl OrderService for Orders {
             ..change::Filter::default()
         };
         let watch = Watch { filter, from };
-        let stream = watching::stream(&self.0, &caller, watch, watched).await?;
+        let stream =
+            watching::stream(&self.0.db, &self.0.feed, &caller.key(), watch, watched).await?;
         Ok(Response::new(Box::pin(stream)))
     }
 

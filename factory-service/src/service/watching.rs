@@ -1,14 +1,14 @@
 //! Streams of changes: from a sequence number on, each once and in order, and then what is new.
 
-use millgate_guard::Caller;
-use millgate_platform::{Fault, FieldFault};
+use std::sync::Arc;
+
+use millgate_platform::{Database, Fault, FieldFault};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::Shared;
-use crate::changes::Seat;
+use crate::changes::{Feed, Seat};
 use crate::domain::change::Change;
 use crate::store::change::{self as store, Filter};
 
@@ -36,12 +36,13 @@ pub(super) fn from(sequence: i64) -> Result<i64, FieldFault> {
 
 /// The stream. It ends when the reader goes; with its token and with the server it is ended by others, who drop it.
 pub(super) async fn stream<M: Send + 'static>(
-    factory: &Shared,
-    caller: &Caller,
+    db: &Database,
+    feed: &Arc<Feed>,
+    caller: &str,
     watch: Watch,
     message: impl Fn(&Change) -> Result<M, Fault> + Send + Sync + 'static,
 ) -> Result<impl Stream<Item = Result<M, Status>> + Send + 'static, Fault> {
-    let newest = store::head(&factory.db).await?;
+    let newest = store::head(db).await?;
     // A customer is not told how much happens here.
     if watch.filter.owner.is_none() && watch.from > newest.saturating_add(1) {
         // Whoever has seen more than there is has seen another history: a backup was restored.
@@ -50,11 +51,12 @@ pub(super) async fn stream<M: Send + 'static>(
             format!("must be at most {}, the one after the newest", newest + 1),
         ));
     }
-    let seat = factory.feed.seat(&caller.key())?;
+    let seat = feed.seat(caller)?;
     // Of what is read, one message waits here for the connection to take it.
     let (sender, receiver) = mpsc::channel(1);
     let follower = Follower {
-        factory: factory.clone(),
+        db: db.clone(),
+        feed: feed.clone(),
         watch,
         _seat: seat,
     };
@@ -72,7 +74,8 @@ pub(super) async fn stream<M: Send + 'static>(
 }
 
 struct Follower {
-    factory: Shared,
+    db: Database,
+    feed: Arc<Feed>,
     watch: Watch,
     _seat: Seat,
 }
@@ -83,14 +86,14 @@ impl Follower {
         sender: &mpsc::Sender<Result<M, Status>>,
         message: impl Fn(&Change) -> Result<M, Fault>,
     ) -> Result<(), Status> {
-        let mut head = self.factory.feed.head();
+        let mut head = self.feed.head();
         let mut seen = self.watch.from - 1;
         loop {
             let newest = *head.borrow_and_update();
             while seen < newest {
                 let upto = newest.min(seen.saturating_add(WINDOW));
                 let filter = &self.watch.filter;
-                let changes = store::between(&self.factory.db, filter, (seen, upto), BATCH).await?;
+                let changes = store::between(&self.db, filter, (seen, upto), BATCH).await?;
                 let is_full = i64::try_from(changes.len()) == Ok(BATCH);
                 for change in changes {
                     if sender.send(Ok(message(&change)?)).await.is_err() {
@@ -106,5 +109,93 @@ impl Follower {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use millgate_platform::testing::both_databases;
+    use tokio_stream::StreamExt as _;
+
+    use super::*;
+    use crate::domain::access::Actor;
+    use crate::domain::change::{Author, Kind, Subject};
+    use crate::store::MIGRATIONS;
+
+    const CHANGES: i64 = 200;
+
+    async fn fill(db: &Database) {
+        let author = Author {
+            actor: Actor {
+                key: "user:1".into(),
+                session: String::new(),
+            },
+            act: String::new(),
+            request_id: String::new(),
+        };
+        let mut tx = db.begin().await.expect("begun");
+        for id in 1..=CHANGES {
+            let subject = Subject {
+                kind: Kind::Product,
+                id,
+                customer_id: None,
+            };
+            store::insert(
+                &mut tx,
+                &author,
+                subject,
+                "create",
+                &store::Shown::default(),
+                0,
+            )
+            .await
+            .expect("inserted");
+        }
+        tx.commit().await.expect("committed");
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_has_the_server_hold_two_messages_and_no_more() {
+        both_databases(&MIGRATIONS, |db| async move {
+            fill(&db).await;
+            let feed = Arc::new(Feed::new(db.clone()));
+            let running = tokio::spawn(crate::changes::run(feed.clone()));
+            while *feed.head().borrow() < CHANGES {
+                tokio::task::yield_now().await;
+            }
+            let made = Arc::new(AtomicI64::new(0));
+            let counted = made.clone();
+            let watch = Watch {
+                filter: Filter::default(),
+                from: 1,
+            };
+            let message = move |change: &Change| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok(change.seq)
+            };
+            let stream = stream(&db, &feed, "user:1", watch, message).await;
+            let mut stream = Box::pin(stream.expect("a stream"));
+            for expected in 1..=CHANGES {
+                let told = stream.next().await.expect("no end").expect("a change");
+                assert_eq!(told, expected);
+                // The reader takes its time: the stream has every chance to run ahead, and does not.
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+                let ahead = made.load(Ordering::Relaxed) - told;
+                assert!(ahead <= 2, "{ahead} messages wait for the reader");
+            }
+            // Who stops reading has no seat any more.
+            drop(stream);
+            let mut seats = Vec::new();
+            while seats.len() < 10 {
+                seats.extend(feed.seat("user:1"));
+                tokio::task::yield_now().await;
+            }
+            running.abort();
+        })
+        .await;
     }
 }

@@ -25,7 +25,8 @@ pub(crate) mod stock;
 pub(crate) mod ticket;
 pub(crate) mod ticket_part;
 
-static MIGRATIONS: Migrations = Migrations {
+/// The schema, step by step.
+pub(crate) static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("migrations/sqlite"),
     postgres: sqlx::migrate!("migrations/postgres"),
 };
@@ -62,5 +63,7 @@ fn bad_row(table: &str, id: impl std::fmt::Display, what: &str) -> Fault {
     Fault::internal(format!("{table} {id}: {what}"))
 }
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod tests;

@@ -19,8 +19,8 @@ use crate::domain::rate::BasisPoints;
 
 macro_rules! columns {
     () => {
-        "id, customer_id, state, subtotal_minor, tax_minor, total_minor, currency, shipping_address, notes, cancel_reason, line_count, revision, create_time, \
-         update_time"
+        "id, customer_id, state, subtotal_minor, orders.tax_minor, total_minor, currency, shipping_address, notes, \
+         cancel_reason, line_count, revision, create_time, update_time"
     };
 }
 
@@ -141,18 +141,47 @@ pub(crate) async fn list(
     by: OrderBy,
     page: &Page,
 ) -> Result<Vec<OrderHead>, Fault> {
-    let (sql, args) = Listing::new(concat!("SELECT ", columns!(), " FROM orders"))
-        .and_if("state = ?", filter.state.map(|state| Arg::Text(state.as_str().to_owned())))
-        .and_if("customer_id = ?", filter.customer_id.map(Arg::Int))
+    let (sql, args) = listing(filter, by, page);
+    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
+    rows.into_iter().map(OrderHead::try_from).collect()
+}
+
+/// The statement of a list. The orders with a product are found by their lines, which an index has in the order of the
+/// orders (SQLite takes the tables of a CROSS JOIN in the order in which they stand); a customer has few.
+pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec<Arg>) {
+    let product = filter.product_id.map(Arg::Int);
+    let (listing, key) = match (product, filter.customer_id) {
+        (Some(product), None) => {
+            let from = concat!(
+                "SELECT ",
+                columns!(),
+                " FROM order_lines l CROSS JOIN orders"
+            );
+            let listing = Listing::new(from)
+                .and("orders.id = l.order_id", [])
+                .and("l.product_id = ?", [product]);
+            (listing, "l.order_id")
+        }
+        (product, customer) => {
+            let listing = Listing::new(concat!("SELECT ", columns!(), " FROM orders"))
+                .and_if("customer_id = ?", customer.map(Arg::Int))
+                .and_if(
+                    "EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = orders.id AND l.product_id = ?)",
+                    product,
+                );
+            (listing, "id")
+        }
+    };
+    listing
         .and_if(
-            "EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = orders.id AND l.product_id = ?)",
-            filter.product_id.map(Arg::Int),
+            "state = ?",
+            filter
+                .state
+                .map(|state| Arg::Text(state.as_str().to_owned())),
         )
         .and_if("create_time >= ?", filter.placed_after.map(Arg::Int))
         .and_if("create_time < ?", filter.placed_before.map(Arg::Int))
-        .page(by, "id", page);
-    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
-    rows.into_iter().map(OrderHead::try_from).collect()
+        .page_by_key(key, by.descending, page)
 }
 
 /// The most lines that are read at once: ten of the largest orders.

@@ -181,6 +181,13 @@ pub(crate) async fn list(
     by: OrderBy,
     page: &Page,
 ) -> Result<Vec<Product>, Fault> {
+    let (sql, args) = listing(filter, by, page);
+    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
+    rows.into_iter().map(Product::try_from).collect()
+}
+
+/// The statement of a list.
+pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec<Arg>) {
     let mut listing = Listing::new(concat!("SELECT ", columns!(), " FROM products"));
     if !filter.show_deleted {
         listing = listing.and("delete_time IS NULL", []);
@@ -202,9 +209,7 @@ pub(crate) async fn list(
     } else {
         "id"
     };
-    let (sql, args) = listing.and_if("state = ?", state).page(by, column, page);
-    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
-    rows.into_iter().map(Product::try_from).collect()
+    listing.and_if("state = ?", state).page(by, column, page)
 }
 
 /// One product, deleted or not, that nobody else changes until the transaction ends.

@@ -78,7 +78,7 @@ struct SoldRow {
 }
 
 // A product stands once in an order: its lines are its orders.
-const TOP_PRODUCTS: &str = concat!(
+pub(super) const TOP_PRODUCTS: &str = concat!(
     "SELECT p.id AS product_id, p.sku, p.name, s.quantity_high, s.quantity_low, s.revenue_high, s.revenue_low, \
      s.order_count FROM (SELECT l.product_id, ",
     halves!("l.quantity", "quantity"),
@@ -147,7 +147,7 @@ struct WorthRow {
     value_low: i64,
 }
 
-const LIFETIME_VALUE: &str = concat!(
+pub(super) const LIFETIME_VALUE: &str = concat!(
     "SELECT c.id AS customer_id, c.first_name, c.last_name, s.order_count, s.value_high, s.value_low FROM \
      (SELECT o.customer_id, count(*) AS order_count, ",
     halves!("o.total_minor", "value"),
@@ -209,7 +209,7 @@ pub(crate) struct Performance {
 }
 
 // A run makes at most 10^9 pieces: no sum of them that a factory lives to see is out of range.
-const PERFORMANCE: &str = "\
+pub(super) const PERFORMANCE: &str = "\
     SELECT e.id AS employee_id, e.name, r.run_count, r.produced, r.scrap, t.ticket_count, t.labour_minutes \
     FROM employees e \
     JOIN (SELECT e1.id, count(p.id) AS run_count, CAST(coalesce(sum(p.produced_quantity), 0) AS BIGINT) AS produced, \
@@ -277,31 +277,20 @@ pub(crate) async fn efficiency(
     let (Some(first), Some(last)) = (days.first(), days.last()) else {
         return Ok(Vec::new());
     };
-    // A day is the number of days that have begun before the run's end, which only the beginnings have to say.
-    let begun: Vec<String> = (4..4 + days.len())
-        .map(|n| format!("CASE WHEN p.finish_time >= ${n} THEN 1 ELSE 0 END"))
-        .collect();
-    let sql = format!(
-        "SELECT day, count(*) AS run_count, CAST(sum(planned_quantity) AS BIGINT) AS planned, \
-         CAST(sum(produced_quantity) AS BIGINT) AS produced, CAST(sum(scrap_quantity) AS BIGINT) AS scrap \
-         FROM (SELECT CAST({} AS BIGINT) AS day, p.planned_quantity, p.produced_quantity, p.scrap_quantity \
-         FROM production_runs p WHERE p.state = 'COMPLETED' AND p.finish_time >= $1 AND p.finish_time < $2 \
-         AND ($3 = 0 OR p.product_id = $3)) d GROUP BY day",
-        begun.join(" + ")
-    );
+    let sql = efficiency_of(days.len());
     let rows: Vec<MadeRow> = on!(db, |c| {
         let mut query = sqlx::query_as(AssertSqlSafe(sql))
             .bind(first.from)
             .bind(last.before)
             .bind(product_id.unwrap_or_default());
-        for day in days {
+        for day in &days[1..] {
             query = query.bind(day.from);
         }
         query.fetch_all(c).await
     })?;
     let mut made = vec![Made::default(); days.len()];
     for row in rows {
-        let day = usize::try_from(row.day - 1).ok();
+        let day = usize::try_from(row.day).ok();
         let slot = day.and_then(|day| made.get_mut(day));
         let slot = slot.ok_or_else(|| Fault::internal("a run fell out of its period"))?;
         *slot = Made {
@@ -312,4 +301,31 @@ pub(crate) async fn efficiency(
         };
     }
     Ok(made)
+}
+
+/// The statement of [`efficiency`] over this many days, one or more. All days but the first bind when they begin, from $4.
+pub(super) fn efficiency_of(days: usize) -> String {
+    format!(
+        "SELECT day, count(*) AS run_count, CAST(sum(planned_quantity) AS BIGINT) AS planned, \
+         CAST(sum(produced_quantity) AS BIGINT) AS produced, CAST(sum(scrap_quantity) AS BIGINT) AS scrap \
+         FROM (SELECT CAST({} AS BIGINT) AS day, p.planned_quantity, p.produced_quantity, p.scrap_quantity \
+         FROM production_runs p WHERE p.state = 'COMPLETED' AND p.finish_time >= $1 AND p.finish_time < $2 \
+         AND ($3 = 0 OR p.product_id = $3)) d GROUP BY day",
+        day_of_run(0, days - 1)
+    )
+}
+
+/// Which of the days `first` to `last` a run was finished on, as an expression. It halves the days at each question: a
+/// year is nine of them for each run.
+fn day_of_run(first: usize, last: usize) -> String {
+    if first == last {
+        return first.to_string();
+    }
+    let middle = first + (last - first).div_ceil(2);
+    format!(
+        "CASE WHEN p.finish_time < ${} THEN {} ELSE {} END",
+        3 + middle,
+        day_of_run(first, middle - 1),
+        day_of_run(middle, last)
+    )
 }

@@ -186,8 +186,15 @@ pub(crate) async fn list(
     by: OrderBy,
     page: &Page,
 ) -> Result<Vec<Ticket>, Fault> {
+    let (sql, args) = listing(filter, by, page);
+    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
+    rows.into_iter().map(Ticket::try_from).collect()
+}
+
+/// The statement of a list.
+pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec<Arg>) {
     let text = |name: &'static str| Arg::Text(name.to_owned());
-    let (sql, args) = Listing::new(concat!("SELECT ", columns!(), " FROM service_tickets"))
+    Listing::new(concat!("SELECT ", columns!(), " FROM service_tickets"))
         .and_if("state = ?", filter.state.map(|state| text(state.as_str())))
         .and_if("customer_id = ?", filter.customer_id.map(Arg::Int))
         .and_if("employee_id = ?", filter.employee_id.map(Arg::Int))
@@ -196,9 +203,7 @@ pub(crate) async fn list(
             "employee_id = (SELECT e.id FROM employees e WHERE e.user_id = ? AND e.delete_time IS NULL)",
             filter.login.map(Arg::Int),
         )
-        .page(by, "id", page);
-    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
-    rows.into_iter().map(Ticket::try_from).collect()
+        .page(by, "id", page)
 }
 
 /// One ticket that the caller may see, which nobody else moves until the transaction ends.
