@@ -41,8 +41,11 @@ const SERVICES: &[&str] = &[
     "millgate.factory.v1.ProductionService",
     "millgate.factory.v1.ReportService",
 ];
-/// What counts as a login of an address.
-const LOGINS: &[&str] = &["/millgate.factory.v1.CustomerService/LoginCustomer"];
+/// What counts as a login of an address: a registration costs a password's hash too.
+const LOGINS: &[&str] = &[
+    "/millgate.factory.v1.CustomerService/LoginCustomer",
+    "/millgate.factory.v1.CustomerService/RegisterCustomer",
+];
 pub(crate) const DEFAULT_DATABASE: &str = "sqlite:factory.db";
 
 /// A service with its database open and its keys loaded.

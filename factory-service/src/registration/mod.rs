@@ -118,10 +118,7 @@ impl Registrar {
                 Err(fault) => return Err(fault),
             }
         }
-        Err(Fault::new(
-            Reason::Overloaded,
-            "the same registration is under way, try again",
-        ))
+        Err(under_way())
     }
 
     /// Inserts the registration; `None` when one with the same request id and body was quicker.
@@ -168,15 +165,17 @@ impl Registrar {
         }
     }
 
-    /// Goes on with a registration that holds the address, if it is the very same request, password included, and
-    /// nobody drives it: a person who tries again after an error, from a client that sends no request ids.
+    /// Goes on with a registration that holds the address, if it is the very same request, password included: a person
+    /// who tries again after an error, from a client that sends no request ids. While another call may still drive it
+    /// they are told to wait, not that somebody else has their address.
     async fn take_over(&self, asked: &Asked) -> Result<Option<Claimed>, Fault> {
-        let times = self.times();
-        let left =
-            store::find_left(&self.db, &asked.fields.email, &asked.body_hash, times.now).await?;
+        let left = store::find_left(&self.db, &asked.fields.email, &asked.body_hash).await?;
         let Some(id) = left else { return Ok(None) };
-        let held = store::hold(&self.db, &id, times, times.now).await?;
-        Ok(held.then_some(Claimed::Resumed(id)))
+        let times = self.times();
+        if store::hold(&self.db, &id, times, times.now).await? {
+            return Ok(Some(Claimed::Resumed(id)));
+        }
+        Err(under_way())
     }
 
     /// Auth gave no user. What is known not to have happened is undone at once; the rest is left to a retry and to the
@@ -307,6 +306,14 @@ impl Registrar {
             check_time: now + GRACE,
         }
     }
+}
+
+fn under_way() -> Fault {
+    Fault::new(
+        Reason::Overloaded,
+        "the same registration is under way, try again",
+    )
+    .with_retry_after(Duration::from_micros(HOLD.unsigned_abs()))
 }
 
 /// Settles a locked registration that has no user, and frees its address.

@@ -26,9 +26,9 @@ const LOCK: &str = concat!(
     " FROM customer_registrations WHERE id = $1"
 );
 const FIND: &str = "SELECT id FROM customer_registrations WHERE request_id = $1 AND body_hash = $2";
-/// The unsettled registration that holds an address, if it is of the very same request and nobody drives it.
+/// The unsettled registration that holds an address, if it is of the very same request.
 const FIND_LEFT: &str = "SELECT r.id FROM customer_registrations r JOIN customer_emails e ON e.registration_id = r.id \
-     WHERE e.email_canonical = $1 AND r.body_hash = $2 AND r.state = 'PENDING' AND r.held_until <= $3";
+     WHERE e.email_canonical = $1 AND r.body_hash = $2 AND r.state = 'PENDING'";
 const HOLD: &str = "UPDATE customer_registrations SET held_until = $2, check_time = $3, update_time = $4, attempts = attempts + 1 \
      WHERE id = $1 AND state = 'PENDING' AND held_until <= $5";
 const LET_GO: &str =
@@ -196,7 +196,7 @@ pub(crate) async fn find(
         .await)?)
 }
 
-/// The unsettled registration that holds this address, if it is of the very same request and no call drives it.
+/// The unsettled registration that holds this address, if it is of the very same request.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
@@ -204,12 +204,10 @@ pub(crate) async fn find_left(
     db: &Database,
     email: &Email,
     body_hash: &[u8],
-    now: i64,
 ) -> Result<Option<String>, Fault> {
     Ok(on!(db, |c| sqlx::query_scalar(FIND_LEFT)
         .bind(email.canonical())
         .bind(body_hash)
-        .bind(now)
         .fetch_optional(c)
         .await)?)
 }

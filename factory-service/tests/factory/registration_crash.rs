@@ -77,6 +77,36 @@ async fn dies_in_the_middle(world: World, trouble: Trouble, later: Duration) -> 
 }
 
 #[tokio::test]
+async fn while_a_registration_is_under_way_the_very_same_one_is_told_to_wait() {
+    on_both(|world| async move {
+        world.auth.has(Trouble::MakesAndHangs);
+        let (mut customers, request) = (world.customers(), registration("Ada Lovelace"));
+        let call = tokio::spawn(async move { customers.register_customer(request).await });
+        world.comes_to(PENDING, 1).await;
+        while world.auth.users() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let refusal = register(&world, registration("Ada Lovelace")).await;
+        assert_eq!(refusal.expect_err("under way").reason, "OVERLOADED");
+        let other = pb::RegisterCustomerRequest {
+            password: "another password".into(),
+            ..registration("Ada Lovelace")
+        };
+        let refusal = register(&world, other).await.expect_err("somebody else");
+        assert_eq!(refusal.reason, "EMAIL_TAKEN");
+        // The caller is gone, and nobody has let the registration go: after a while it is taken over all the same.
+        call.abort();
+        world.auth.has(Trouble::None);
+        world.clock.advance(Duration::from_secs(16));
+        register(&world, registration("Ada Lovelace"))
+            .await
+            .expect("registered");
+        assert_eq!((world.count(PROFILES).await, world.auth.users()), (1, 1));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_crash_before_the_user_is_made_is_undone() {
     on_both(|world| async move {
         let world = dies_in_the_middle(world, Trouble::Hangs, Duration::from_secs(31)).await;
