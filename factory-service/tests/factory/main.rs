@@ -31,6 +31,7 @@ mod products;
 mod registration;
 mod registration_crash;
 mod reports;
+mod sound;
 mod start;
 mod stock;
 mod tickets;

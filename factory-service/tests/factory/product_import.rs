@@ -189,7 +189,7 @@ async fn of_one_import_sent_at_once_by_many_every_row_is_written_once() {
             .map(|n| row(&format!("P{n}"), 1, Some(1)))
             .collect();
         let id = uuid();
-        let calls: Vec<_> = (0..8)
+        let calls: Vec<_> = (0..32)
             .map(|_| {
                 let (world, messages) = (world.clone(), messages(false, &id, rows.clone()));
                 tokio::spawn(async move { ok(import(&world, messages).await) })

@@ -3,27 +3,26 @@
 //! `FACTORY_CRASH_SECONDS` says how long each database is treated so (8 where it is not said), `FACTORY_CRASH_SEED` with
 //! which commands.
 
+mod commands;
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use millgate_contract::factory::v1 as pb;
 use millgate_contract::factory::v1::change_service_client::ChangeServiceClient;
-use millgate_contract::factory::v1::customer_service_client::CustomerServiceClient;
-use millgate_contract::factory::v1::order_service_client::OrderServiceClient;
-use millgate_contract::factory::v1::product_service_client::ProductServiceClient;
 use millgate_guard::testing::Issuer;
 use millgate_guard::{FilePermissions, KeyRing, SharedRing, SystemClock, SystemEntropy};
 use millgate_platform::testing::{PostgresDatabase, sqlite_url};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
-use crate::world::{money, order_of, uuid, with_token};
+use crate::world::with_token;
+use commands::{client, furnish};
 
 const CLIENTS: u64 = 8;
-const PRODUCTS: i64 = 6;
 /// The longest that a factory lives.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -107,9 +106,11 @@ impl Drop for Factory {
 struct Shared {
     channel: Channel,
     token: String,
-    customer: AtomicI64,
-    newest: AtomicI64,
-    products: std::sync::Mutex<Vec<i64>>,
+    /// The newest order, ticket and run: commands go to any of them.
+    newest: [AtomicI64; 3],
+    customers: Mutex<Vec<i64>>,
+    mechanic: AtomicI64,
+    products: Mutex<Vec<i64>>,
     over: AtomicBool,
     commands: AtomicU64,
     done: AtomicU64,
@@ -117,7 +118,30 @@ struct Shared {
     again: AtomicU64,
 }
 
+/// Places in [`Shared::newest`].
+const ORDERS: usize = 0;
+const TICKETS: usize = 1;
+const RUNS: usize = 2;
+
 impl Shared {
+    fn made(&self, kind: usize, id: i64) {
+        self.newest[kind].fetch_max(id, Ordering::Relaxed);
+    }
+
+    /// The id of some order, ticket or run, or of one that is not there yet.
+    fn some(&self, kind: usize, random: &mut Random) -> i64 {
+        let newest = self.newest[kind].load(Ordering::Relaxed);
+        signed(random(newest.unsigned_abs() + 1)) + 1
+    }
+
+    fn some_customer(&self, random: &mut Random) -> i64 {
+        one_of(&self.customers, random)
+    }
+
+    fn some_product(&self, random: &mut Random) -> i64 {
+        one_of(&self.products, random)
+    }
+
     /// Sends a request until it is answered: after a crash nobody knows whether it was done, and its `request_id` finds
     /// out.
     async fn answered<Q, A, F, Fut>(&self, message: Q, call: F) -> Result<A, Status>
@@ -173,135 +197,26 @@ fn is_internal(details: &tonic_types::ErrorDetails) -> bool {
     info.is_some_and(|info| info.reason == "INTERNAL")
 }
 
-fn numbers(seed: u64) -> impl FnMut(u64) -> u64 {
+/// Gives a number below another.
+type Random = Box<dyn FnMut(u64) -> u64 + Send>;
+
+fn numbers(seed: u64) -> Random {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    move |below| {
+    Box::new(move |below| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         state % below
-    }
+    })
+}
+
+fn one_of(ids: &Mutex<Vec<i64>>, random: &mut Random) -> i64 {
+    let ids = ids.lock().expect("not poisoned");
+    ids[usize::try_from(random(ids.len() as u64)).expect("small")]
 }
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).expect("small")
-}
-
-/// One client: random commands, legal or not, until it is over.
-async fn client(shared: Arc<Shared>, seed: u64) {
-    let mut random = numbers(seed);
-    while !shared.over.load(Ordering::Relaxed) {
-        let product = {
-            let products = shared.products.lock().expect("not poisoned");
-            products[usize::try_from(random(PRODUCTS.unsigned_abs())).expect("small")]
-        };
-        let newest = shared.newest.load(Ordering::Relaxed);
-        let order = signed(random(newest.unsigned_abs() + 1)) + 1;
-        match random(10) {
-            0..=3 => place(&shared, &mut random).await,
-            4..=7 => verb(&shared, order, random(5)).await,
-            8 => adjust(&shared, product, signed(random(9)) - 3).await,
-            _ => rename(&shared, product, random(1000)).await,
-        }
-    }
-}
-
-async fn place(shared: &Shared, random: &mut impl FnMut(u64) -> u64) {
-    let mut lines = Vec::new();
-    for product in shared.products.lock().expect("not poisoned").iter() {
-        if random(2) == 0 {
-            lines.push((*product, signed(random(3)) + 1));
-        }
-    }
-    if lines.is_empty() {
-        return;
-    }
-    let mut request = pb::PlaceOrderRequest {
-        request_id: uuid(),
-        ..order_of(shared.customer.load(Ordering::Relaxed), &lines)
-    };
-    for line in &mut request.lines {
-        line.discount_basis_points = i32::try_from(random(10_001)).expect("small");
-        line.tax_rate_basis_points = Some(i32::try_from(random(10_001)).expect("small"));
-    }
-    let placed = shared
-        .answered(request.clone(), |channel, request| async move {
-            OrderServiceClient::new(channel).place_order(request).await
-        })
-        .await;
-    if let Ok(order) = placed {
-        shared.placed.fetch_add(1, Ordering::Relaxed);
-        shared.newest.fetch_max(order.id, Ordering::Relaxed);
-        // Now and then a retry that comes late: it is the same order, whatever became of it.
-        if random(4) == 0 {
-            let again = shared
-                .answered(request, |channel, request| async move {
-                    OrderServiceClient::new(channel).place_order(request).await
-                })
-                .await;
-            assert_eq!(again.expect("placed before"), order);
-        }
-    }
-}
-
-async fn verb(shared: &Shared, id: i64, which: u64) {
-    macro_rules! call {
-        ($method:ident, $request:ident) => {{
-            let request = pb::$request {
-                id,
-                request_id: uuid(),
-                ..Default::default()
-            };
-            let call = |channel, request| async move {
-                OrderServiceClient::new(channel).$method(request).await
-            };
-            shared.answered(request, call).await.map(drop)
-        }};
-    }
-    let _ = match which {
-        0 => call!(confirm_order, ConfirmOrderRequest),
-        1 => call!(start_production, StartProductionRequest),
-        2 => call!(ship_order, ShipOrderRequest),
-        3 => call!(complete_order, CompleteOrderRequest),
-        _ => call!(cancel_order, CancelOrderRequest),
-    };
-}
-
-async fn adjust(shared: &Shared, id: i64, delta: i64) {
-    if delta == 0 {
-        return;
-    }
-    let request = pb::AdjustStockRequest {
-        id,
-        delta,
-        reason: "count".into(),
-        request_id: uuid(),
-        ..Default::default()
-    };
-    let call = |channel, request| async move {
-        ProductServiceClient::new(channel)
-            .adjust_stock(request)
-            .await
-    };
-    let _ = shared.answered(request, call).await;
-}
-
-async fn rename(shared: &Shared, id: i64, number: u64) {
-    let request = pb::UpdateProductRequest {
-        product: Some(pb::Product {
-            id,
-            name: format!("Product {number}"),
-            unit_price: Some(money("EUR", signed(number), 0)),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let call = |channel, request| async move {
-        ProductServiceClient::new(channel)
-            .update_product(request)
-            .await
-    };
-    let _ = shared.answered(request, call).await;
 }
 
 /// Watches every change from the first one on, over every crash; gives the numbers in the order in which they came.
@@ -348,9 +263,10 @@ async fn treat(url: String) {
     let shared = Arc::new(Shared {
         channel: endpoint.expect("an endpoint").connect_lazy(),
         token: factory.issuer().user(1, "admin").lives(life).token(),
-        customer: AtomicI64::new(0),
-        newest: AtomicI64::new(0),
-        products: std::sync::Mutex::new(Vec::new()),
+        newest: Default::default(),
+        customers: Mutex::default(),
+        mechanic: AtomicI64::new(0),
+        products: Mutex::default(),
         over: AtomicBool::new(false),
         commands: AtomicU64::new(0),
         done: AtomicU64::new(0),
@@ -404,6 +320,12 @@ async fn treat(url: String) {
         seen.iter().copied().eq(1..=newest),
         "the watcher saw every change once and in order"
     );
+    for kind in [ORDERS, TICKETS, RUNS] {
+        assert!(
+            shared.newest[kind].load(Ordering::Relaxed) > 0,
+            "nothing was shown"
+        );
+    }
     let placed = "SELECT count(*) FROM changes WHERE kind = 'orders' AND verb = 'create'";
     let placed = crate::leaks::number(&factory.url, placed).await;
     assert_eq!(
@@ -418,49 +340,6 @@ async fn treat(url: String) {
         shared.again.load(Ordering::Relaxed),
     );
     assert!(crashes > 0 && placed > 0, "nothing was shown");
-}
-
-/// A customer, and products with some stock.
-async fn furnish(shared: &Shared) {
-    let customer = pb::CreateCustomerRequest {
-        customer: Some(pb::Customer {
-            name: "Ada Lovelace".into(),
-            email: "ada@example.com".into(),
-            ..Default::default()
-        }),
-        request_id: uuid(),
-    };
-    let customer = shared
-        .answered(customer, |channel, request| async move {
-            CustomerServiceClient::new(channel)
-                .create_customer(request)
-                .await
-        })
-        .await
-        .expect("a customer");
-    shared.customer.store(customer.id, Ordering::Relaxed);
-    for number in 0..PRODUCTS {
-        let product = pb::CreateProductRequest {
-            product: Some(pb::Product {
-                sku: format!("P{number}"),
-                name: "Product".into(),
-                unit_price: Some(money("EUR", 1, 990_000_000)),
-                on_hand: 60,
-                ..Default::default()
-            }),
-            request_id: uuid(),
-        };
-        let product = shared
-            .answered(product, |channel, request| async move {
-                ProductServiceClient::new(channel)
-                    .create_product(request)
-                    .await
-            })
-            .await
-            .expect("a product");
-        let mut products = shared.products.lock().expect("not poisoned");
-        products.push(product.id);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
