@@ -1,6 +1,6 @@
 //! Who is calling, as the token said and the guard verified.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::claims::{Claims, Kind};
 use crate::json::Flaw;
@@ -33,14 +33,28 @@ pub struct Caller(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    principal: Principal,
+    kind: Kind,
     claims: Claims,
     key_id: Arc<str>,
+    /// Made when it is first asked for: most of it stands in the claims.
+    principal: OnceLock<Principal>,
 }
 
 impl Caller {
     pub(crate) fn new(claims: Claims, key_id: Arc<str>) -> Result<Self, Flaw> {
-        let principal = match claims.kind()? {
+        Ok(Self(Arc::new(Inner {
+            kind: claims.kind()?,
+            claims,
+            key_id,
+            principal: OnceLock::new(),
+        })))
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        let claims = self.claims();
+        self.0.principal.get_or_init(|| match self.0.kind {
             Kind::User { id } => Principal::User {
                 id,
                 role: claims.role.clone().unwrap_or_default(),
@@ -50,18 +64,11 @@ impl Caller {
             Kind::Service => Principal::Service {
                 client_id: claims.subject.clone(),
             },
-        };
-        Ok(Self(Arc::new(Inner {
-            principal,
-            claims,
-            key_id,
-        })))
+        })
     }
 
-    /// Who it is.
-    #[must_use]
-    pub fn principal(&self) -> &Principal {
-        &self.0.principal
+    pub(crate) fn kind(&self) -> Kind {
+        self.0.kind
     }
 
     /// All that the token says.
@@ -111,19 +118,16 @@ impl Caller {
     /// The person's id; a service has none.
     #[must_use]
     pub fn user_id(&self) -> Option<i64> {
-        match self.principal() {
-            Principal::User { id, .. } => Some(*id),
-            Principal::Service { .. } => None,
+        match self.kind() {
+            Kind::User { id } => Some(id),
+            Kind::Service => None,
         }
     }
 
     /// The person's role; a service has none.
     #[must_use]
     pub fn role(&self) -> Option<&str> {
-        match self.principal() {
-            Principal::User { role, .. } => Some(role),
-            Principal::Service { .. } => None,
-        }
+        self.claims().role.as_deref()
     }
 
     /// Whether this is a person of that role.
@@ -135,10 +139,7 @@ impl Caller {
     /// The session of the person's token; a service has none.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
-        match self.principal() {
-            Principal::User { session, .. } => Some(session),
-            Principal::Service { .. } => None,
-        }
+        self.claims().session.as_deref()
     }
 
     /// The token's `sub`.
@@ -151,9 +152,9 @@ impl Caller {
     /// idempotency and of rate limits.
     #[must_use]
     pub fn key(&self) -> String {
-        match self.principal() {
-            Principal::User { id, .. } => format!("user:{id}"),
-            Principal::Service { client_id } => format!("service:{client_id}"),
+        match self.kind() {
+            Kind::User { id } => format!("user:{id}"),
+            Kind::Service => format!("service:{}", self.subject()),
         }
     }
 }

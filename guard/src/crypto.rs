@@ -3,6 +3,10 @@
 //! `jsonwebtoken` takes its primitives from a provider of the process. Ours knows two algorithms;
 //! whatever else is asked of it is refused, not guessed.
 
+use std::sync::OnceLock;
+
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeSliceError, Engine as _};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind, new_error};
 use jsonwebtoken::signature::{self, Signer, Verifier};
@@ -18,19 +22,88 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     },
     verifier_factory: |algorithm, key| match (algorithm, key.family()) {
         (Algorithm::HS256, AlgorithmFamily::Hmac) => Ok(Box::new(Hs256::new(material(key)?))),
-        (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Box::new(EdDsa(UnparsedPublicKey::new(
-            &ED25519,
-            material(key)?.to_vec(),
-        )))),
+        (Algorithm::EdDSA, AlgorithmFamily::Ed) => Ok(Box::new(EdDsa::new(material(key)?))),
         _ => Err(new_error(ErrorKind::UnsupportedAlgorithm)),
     },
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Installs the provider for the process, once. A provider that the program installed before wins:
-/// [`works`] then says whether it can do what the guard needs.
-pub(crate) fn install() {
-    let _already_installed = PROVIDER.install_default();
+/// Installs the provider for the process, once, and says whether it is the process's. A provider that
+/// the program installed before wins: [`works`] then says whether it can do what the guard needs.
+pub(crate) fn install() -> bool {
+    static OURS: OnceLock<bool> = OnceLock::new();
+    *OURS.get_or_init(|| PROVIDER.install_default().is_ok())
+}
+
+/// A key that verifies, made ready once. `jsonwebtoken` makes its verifier anew for every signature,
+/// which for an HMAC costs two more blocks of hashing than a token has to cost.
+pub(crate) struct VerifyingKey {
+    decoding: DecodingKey,
+    algorithm: Algorithm,
+    ready: Option<Ready>,
+}
+
+/// What our own provider makes of a key.
+enum Ready {
+    Hs256(Hs256),
+    EdDsa(EdDsa),
+}
+
+/// Why a signature was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotVerified {
+    /// It is not base64url without padding, in its one spelling.
+    Encoding,
+    /// It is another one.
+    Wrong,
+}
+
+/// The longest signature, of Ed25519, has 64 bytes; the decoder asks for room for two more.
+const ROOM: usize = 66;
+
+impl VerifyingKey {
+    /// Of the secret, or the public key, of this algorithm.
+    pub(crate) fn new(decoding: DecodingKey, algorithm: Algorithm) -> Self {
+        let ready = match (install(), algorithm, material(&decoding)) {
+            (true, Algorithm::HS256, Ok(secret)) => Some(Ready::Hs256(Hs256::new(secret))),
+            (true, Algorithm::EdDSA, Ok(public)) => Some(Ready::EdDsa(EdDsa::new(public))),
+            // A provider of the program's own has its say about every signature.
+            _ => None,
+        };
+        Self {
+            decoding,
+            algorithm,
+            ready,
+        }
+    }
+
+    /// What no second key may share: the secret, or the public key.
+    pub(crate) fn material(&self) -> &[u8] {
+        material(&self.decoding).unwrap_or_default()
+    }
+
+    /// Whether this is the signature, encoded as in a token, of these bytes.
+    pub(crate) fn verify(&self, signature: &str, signed: &[u8]) -> Result<(), NotVerified> {
+        let Some(ready) = &self.ready else {
+            let (key, algorithm) = (&self.decoding, self.algorithm);
+            return match jsonwebtoken::crypto::verify(signature, signed, key, algorithm) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(NotVerified::Wrong),
+                Err(_) => Err(NotVerified::Encoding),
+            };
+        };
+        let mut decoded = [0; ROOM];
+        let decoded = match URL_SAFE_NO_PAD.decode_slice(signature, &mut decoded) {
+            Ok(length) => &decoded[..length],
+            Err(DecodeSliceError::OutputSliceTooSmall) => return Err(NotVerified::Wrong),
+            Err(DecodeSliceError::DecodeError(_)) => return Err(NotVerified::Encoding),
+        };
+        let good = match ready {
+            Ready::Hs256(key) => key.is_good(signed, decoded),
+            Ready::EdDsa(key) => key.is_good(signed, decoded),
+        };
+        good.then_some(()).ok_or(NotVerified::Wrong)
+    }
 }
 
 /// Verifies known answers through `jsonwebtoken`, as a token would be: RFC 4231 test case 2 and
@@ -60,7 +133,7 @@ const RFC_8032_SIGNATURE: &str =
     "kqAJqfDUyrhyDoILX2QlQKKye1QWUD-Ps3YiI-vbadoIWsHkPhWZbkWPNhPQ8R2MOHsurrQwKu6wDSkWErsMAA";
 
 /// The secret of an HMAC key, the public key of an Ed25519 one.
-pub(crate) fn material(key: &DecodingKey) -> Result<&[u8], Error> {
+fn material(key: &DecodingKey) -> Result<&[u8], Error> {
     match (key.family(), key.kind()) {
         (AlgorithmFamily::Hmac | AlgorithmFamily::Ed, DecodingKeyKind::SecretOrDer(bytes)) => {
             Ok(bytes)
@@ -74,6 +147,11 @@ struct Hs256(hmac::Key);
 impl Hs256 {
     fn new(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// Compares the whole tag in constant time.
+    fn is_good(&self, message: &[u8], signature: &[u8]) -> bool {
+        hmac::verify(&self.0, message, signature).is_ok()
     }
 }
 
@@ -91,8 +169,8 @@ impl JwtSigner for Hs256 {
 
 impl Verifier<Vec<u8>> for Hs256 {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        // Compares the whole tag in constant time.
-        hmac::verify(&self.0, message, signature).map_err(|_| signature::Error::new())
+        let good = self.is_good(message, signature);
+        good.then_some(()).ok_or_else(signature::Error::new)
     }
 }
 
@@ -104,11 +182,20 @@ impl JwtVerifier for Hs256 {
 
 struct EdDsa(UnparsedPublicKey<Vec<u8>>);
 
+impl EdDsa {
+    fn new(public: &[u8]) -> Self {
+        Self(UnparsedPublicKey::new(&ED25519, public.to_vec()))
+    }
+
+    fn is_good(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify(message, signature).is_ok()
+    }
+}
+
 impl Verifier<Vec<u8>> for EdDsa {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
-        self.0
-            .verify(message, signature)
-            .map_err(|_| signature::Error::new())
+        let good = self.is_good(message, signature);
+        good.then_some(()).ok_or_else(signature::Error::new)
     }
 }
 
@@ -120,9 +207,6 @@ impl JwtVerifier for EdDsa {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
     use jsonwebtoken::EncodingKey;
 
     use super::*;
@@ -174,6 +258,42 @@ mod tests {
                     .verify(b"x", &tag.as_ref()[..length].to_vec())
                     .is_err()
             );
+        }
+    }
+
+    #[test]
+    fn a_key_made_ready_takes_and_refuses_what_the_provider_does() {
+        assert!(install());
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]), b"x");
+        let tag = URL_SAFE_NO_PAD.encode(tag);
+        let keys = [
+            (DecodingKey::from_secret(&[7; 32]), Algorithm::HS256),
+            (DecodingKey::from_ed_der(&RFC_8032_PUBLIC), Algorithm::EdDSA),
+        ];
+        for (decoding, algorithm) in keys {
+            let ready = VerifyingKey::new(decoding.clone(), algorithm);
+            assert!(ready.ready.is_some());
+            let asking = VerifyingKey {
+                decoding,
+                algorithm,
+                ready: None,
+            };
+            let mut taken = 0;
+            for signature in [tag.as_str(), RFC_8032_SIGNATURE] {
+                for message in [&b"x"[..], &[0x72]] {
+                    for end in 0..=signature.len() {
+                        let signature = &signature[..end];
+                        let verified = ready.verify(signature, message);
+                        assert_eq!(verified, asking.verify(signature, message), "{signature}");
+                        taken += usize::from(verified.is_ok());
+                    }
+                    for odd in [format!("{signature}="), format!("{signature}AAAA"), "+/".into()] {
+                        assert!(ready.verify(&odd, message).is_err());
+                        assert!(asking.verify(&odd, message).is_err());
+                    }
+                }
+            }
+            assert_eq!(taken, 1, "{algorithm:?}");
         }
     }
 

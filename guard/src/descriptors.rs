@@ -33,6 +33,8 @@ pub(crate) struct MethodDescriptorProto {
     pub(crate) name: String,
     #[prost(message, optional, tag = "4")]
     pub(crate) options: Option<MethodOptions>,
+    #[prost(bool, tag = "5")]
+    pub(crate) client_streaming: bool,
     #[prost(bool, tag = "6")]
     pub(crate) server_streaming: bool,
 }

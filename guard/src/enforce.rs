@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::caller::{Caller, Principal};
+use crate::caller::Caller;
+use crate::claims::Kind;
 use crate::refusal::Refusal;
 use crate::rules::{Access, PrincipalKind, Rule};
 use crate::verify::FARTHEST_FUTURE;
@@ -20,18 +21,18 @@ impl Rule {
     }
 
     fn admits_kind(&self, caller: &Caller) -> Result<(), Refusal> {
-        match (self.principal, caller.principal()) {
+        match (self.principal, caller.kind()) {
             (None, _)
-            | (Some(PrincipalKind::User), Principal::User { .. })
-            | (Some(PrincipalKind::Service), Principal::Service { .. }) => Ok(()),
+            | (Some(PrincipalKind::User), Kind::User { .. })
+            | (Some(PrincipalKind::Service), Kind::Service) => Ok(()),
             _ => Err(Refusal::PrincipalKindDenied),
         }
     }
 
     /// A service has no role: its scope alone decides.
     fn admits_role(&self, caller: &Caller) -> Result<(), Refusal> {
-        match (&self.access, caller.principal()) {
-            (Access::Roles(roles), Principal::User { role, .. }) if !roles.contains(role) => {
+        match (&self.access, caller.role()) {
+            (Access::Roles(roles), Some(role)) if !roles.iter().any(|listed| listed == role) => {
                 Err(Refusal::RoleDenied)
             }
             _ => Ok(()),
@@ -39,11 +40,11 @@ impl Rule {
     }
 
     fn admits_scope(&self, caller: &Caller) -> Result<(), Refusal> {
-        let passes = match (&self.scope, caller.scope(), caller.principal()) {
+        let passes = match (&self.scope, caller.scope(), caller.kind()) {
             (Some(needed), Some(held), _) => held.contains(needed),
             (None, Some(_), _) => false,
-            (_, None, Principal::User { .. }) => true,
-            (_, None, Principal::Service { .. }) => false,
+            (_, None, Kind::User { .. }) => true,
+            (_, None, Kind::Service) => false,
         };
         if passes {
             Ok(())
@@ -54,8 +55,8 @@ impl Rule {
 
     /// A service proves who it is with every token it fetches; freshness is about people.
     fn admits_freshness(&self, caller: &Caller, now: i64) -> Result<(), Refusal> {
-        match (self.fresh_within, caller.principal()) {
-            (Some(limit), Principal::User { .. }) if !is_fresh(caller.auth_time(), now, limit) => {
+        match (self.fresh_within, caller.kind()) {
+            (Some(limit), Kind::User { .. }) if !is_fresh(caller.auth_time(), now, limit) => {
                 Err(Refusal::FreshTokenRequired)
             }
             _ => Ok(()),

@@ -83,6 +83,7 @@ impl KeyAlgorithm {
 
 /// What is to be known about a key without its material.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyInfo {
     /// Its name.
     pub kid: String,
@@ -231,7 +232,7 @@ impl RingKey {
 
     /// What no second key may share.
     fn material(&self) -> &[u8] {
-        crypto::material(&self.decoding).unwrap_or_default()
+        self.verifying.material()
     }
 }
 

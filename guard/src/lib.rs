@@ -67,4 +67,4 @@ pub use shared_ring::{SharedRing, SigningRing};
 pub use stream::StreamToken;
 #[cfg(any(test, feature = "testing"))]
 pub use testing::{ManualClock, SeededEntropy};
-pub use verify::{Expectations, TokenFault, Verifier};
+pub use verify::{Expectations, LONGEST_LEEWAY, TokenFault, Verifier};

@@ -9,10 +9,12 @@ use tonic::{Request, Status};
 use crate::interceptor::{admit, authenticate, authorize, hide_credential};
 use crate::revocations::{NoRevocations, Revocations};
 use crate::rules::{Access, Rule};
+use crate::stream::StreamToken;
 use crate::verify::Verifier;
 
 /// An interceptor with one rule for whatever stands behind it. It sees no path, verb or content
-/// type, so it refuses none; that is the part of the [`crate::RuleLayer`].
+/// type, so it refuses none; that is the part of the [`crate::RuleLayer`]. Nor does it know a stream
+/// when it sees one: a handler that answers with one ends it by [`StreamToken::cut`].
 ///
 /// ```no_run
 /// # fn mount(verifier: std::sync::Arc<millgate_guard::Verifier>) {
@@ -84,6 +86,9 @@ impl Interceptor for PlainInterceptor {
             request.metadata(),
         )?;
         authorize(&self.rule, &caller, self.verifier.clock().now_seconds())?;
+        let (verifier, revocations) = (self.verifier.clone(), self.revocations.clone());
+        let token = StreamToken::new(caller.clone(), verifier, revocations, self.rule.clone());
+        request.extensions_mut().insert(token);
         admit(&mut request, caller);
         Ok(request)
     }

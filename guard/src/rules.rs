@@ -105,7 +105,7 @@ pub struct Rules {
     undescribed: BTreeSet<String>,
     /// Paths that are public without a rule; `/service/*` for all methods of a service.
     public: BTreeSet<String>,
-    /// The methods that answer with a stream.
+    /// The methods that take a stream or answer with one.
     streams: BTreeSet<String>,
 }
 
@@ -220,7 +220,8 @@ impl Rules {
         }
     }
 
-    /// Whether the method answers with a stream: one that a caller's token must outlive.
+    /// Whether the method takes a stream or answers with one: it can last for as long as the caller
+    /// likes, so their token must outlive it.
     pub(crate) fn is_stream(&self, path: &str) -> bool {
         self.streams.contains(path)
     }
@@ -235,7 +236,7 @@ impl Rules {
         if self.ruled.contains_key(&path) || self.unruled.contains(&path) {
             return Err(RulesError::Duplicate(path));
         }
-        if method.server_streaming {
+        if method.client_streaming || method.server_streaming {
             self.streams.insert(path.clone());
         }
         let encoded = method

@@ -8,6 +8,7 @@ pub struct Scopes(Vec<String>);
 
 /// Why a text is not a set of scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ScopesError {
     /// No scope at all: an absent scope and an empty one are different things.
     #[error("a scope must not be empty")]

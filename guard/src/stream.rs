@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::Stream;
 use futures::future::{BoxFuture, Either, select};
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
@@ -26,8 +27,9 @@ use crate::verify::Verifier;
 /// the timer that waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// The token that a stream lives by, in the extensions of a request to a streaming method. Where
-/// the method's messages can carry a new token, the handler renews the stream with it.
+/// The token that a stream lives by, in the extensions of a request to a streaming method (behind a
+/// plain interceptor, of every request). Where the method's messages can carry a new token, the
+/// handler renews the stream with it.
 #[derive(Clone)]
 pub struct StreamToken(Arc<Inner>);
 
@@ -75,6 +77,30 @@ impl StreamToken {
     #[must_use]
     pub fn caller(&self) -> Caller {
         self.0.current.borrow().clone()
+    }
+
+    /// Ends this stream of answers with the token, with UNAUTHENTICATED and the reason. Behind a
+    /// [`crate::Guard`] every stream is cut without it; behind a plain interceptor, which sees no
+    /// method, the handler does.
+    pub fn cut<T, S>(
+        &self,
+        answers: S,
+    ) -> impl Stream<Item = Result<T, Status>> + Send + use<T, S>
+    where
+        S: Stream<Item = Result<T, Status>> + Send,
+    {
+        let mut answers = Box::pin(answers);
+        let mut ended = Some(Box::pin(self.clone().ended()));
+        futures::stream::poll_fn(move |context| {
+            let Some(ending) = &mut ended else {
+                return Poll::Ready(None);
+            };
+            if let Poll::Ready(refusal) = ending.as_mut().poll(context) {
+                ended = None;
+                return Poll::Ready(Some(Err(refusal.into())));
+            }
+            answers.as_mut().poll_next(context)
+        })
     }
 
     /// Waits until the stream has to end, and says why.

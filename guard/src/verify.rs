@@ -8,6 +8,7 @@ use crate::ambient::SharedClock;
 use crate::caller::Caller;
 use crate::claims::Claims;
 use crate::compact::Compact;
+use crate::crypto::NotVerified;
 use crate::keys::{KeyRing, RingKey};
 use crate::refusal::Refusal;
 use crate::shared_ring::SharedRing;
@@ -18,6 +19,10 @@ const ACCESS_TOKEN: &str = "at+jwt";
 /// How far ahead of ours the issuer's clock may be, in seconds.
 pub(crate) const FARTHEST_FUTURE: i64 = 5;
 
+/// No leeway is longer (RFC 7519 section 4.1.4: "usually no more than a few minutes"). Revocations are
+/// kept for as much longer than what they refuse, so that nothing revoked comes back to life in it.
+pub const LONGEST_LEEWAY: Duration = Duration::from_secs(60);
+
 /// What a token must say.
 #[derive(Clone, Debug)]
 pub struct Expectations {
@@ -25,7 +30,8 @@ pub struct Expectations {
     pub issuer: String,
     /// `aud`, exactly.
     pub audience: String,
-    /// How long after `exp`, and before `nbf`, a token is still taken. None by default.
+    /// How long after `exp`, and before `nbf`, a token is still taken. None by default, and never more
+    /// than [`LONGEST_LEEWAY`].
     pub leeway: Duration,
     /// The longest life (`exp - iat`) that any issuer may give.
     pub longest_life: Duration,
@@ -122,7 +128,7 @@ impl Verifier {
     pub fn new(ring: SharedRing, expect: Expectations, clock: SharedClock) -> Self {
         Self {
             ring,
-            leeway: whole_seconds(expect.leeway),
+            leeway: whole_seconds(expect.leeway.min(LONGEST_LEEWAY)),
             longest_life: whole_seconds(expect.longest_life),
             expect,
             clock,
@@ -273,19 +279,15 @@ fn check_signature<'a>(
 }
 
 fn verify_with(key: &RingKey, compact: &Compact<'_>) -> Result<(), TokenFault> {
-    let verified = jsonwebtoken::crypto::verify(
-        compact.signature,
-        compact.signed.as_bytes(),
-        &key.decoding,
-        key.algorithm,
-    );
-    match verified {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(TokenFault::BadSignature),
-        Err(_) => Err(TokenFault::Malformed(
-            "the signature is not canonical base64url",
-        )),
-    }
+    let signed = compact.signed.as_bytes();
+    key.verifying
+        .verify(compact.signature, signed)
+        .map_err(|why| match why {
+            NotVerified::Wrong => TokenFault::BadSignature,
+            NotVerified::Encoding => {
+                TokenFault::Malformed("the signature is not canonical base64url")
+            }
+        })
 }
 
 fn whole_seconds(duration: Duration) -> i64 {

@@ -4,7 +4,7 @@
 use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -124,6 +124,8 @@ struct Follower {
     known: Arc<LiveRevocations>,
     ring: SharedRing,
     tokens: Arc<AtomicU64>,
+    /// Whether whoever is asked for a token never answers.
+    hangs: Arc<AtomicBool>,
     clock: Arc<ManualClock>,
 }
 
@@ -131,13 +133,18 @@ fn follow(address: SocketAddr) -> Follower {
     let clock = ManualClock::shared(1_790_000_000_000_000);
     let ring = Issuer::new(clock.clone()).ring();
     let tokens = Arc::new(AtomicU64::new(0));
-    let fetched = tokens.clone();
+    let hangs = Arc::new(AtomicBool::new(false));
+    let (fetched, hung) = (tokens.clone(), hangs.clone());
     let source = TokenSource::new(
         move || {
             let number = fetched.fetch_add(1, Ordering::SeqCst);
             let access_token = SecretString::from(format!("token-{number}"));
             let expires_in = Duration::from_secs(900);
+            let hangs = hung.load(Ordering::SeqCst);
             Box::pin(async move {
+                if hangs {
+                    pending::<()>().await;
+                }
                 Ok(IssuedToken {
                     access_token,
                     expires_in,
@@ -154,6 +161,7 @@ fn follow(address: SocketAddr) -> Follower {
         known,
         ring,
         tokens,
+        hangs,
         clock,
     }
 }
@@ -311,6 +319,51 @@ async fn a_stream_is_given_the_new_token_before_the_old_one_ends() {
     tokio::time::advance(Duration::from_secs(15)).await;
     tokio::time::resume();
     assert!(matches!(first.said().await, Said::AccessToken(token) if token == "token-1"));
+}
+
+#[tokio::test]
+async fn what_is_revoked_while_a_token_is_waited_for_is_known_at_once() {
+    let (address, mut visits) = server().await;
+    let guard = follow(address);
+    let first = visit(&mut visits).await;
+    first.tell(1, part(vec![], true)).await;
+    guard.known.completed().await;
+    // The source asks for another token, and the auth service does not answer.
+    guard.hangs.store(true, Ordering::SeqCst);
+    guard.clock.advance(Duration::from_secs(601));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(16)).await;
+    tokio::time::resume();
+    first.tell(1, Told::Heartbeat(Heartbeat {})).await;
+    until("the heartbeat", || {
+        guard.known.stats().staleness < Some(Duration::from_secs(601))
+    })
+    .await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(15)).await;
+    tokio::time::resume();
+    until("a token is asked for", || {
+        guard.tokens.load(Ordering::SeqCst) == 2
+    })
+    .await;
+    first.tell(2, Told::Revoked(token("a"))).await;
+    until("the event is known", || guard.known.stats().entries == 1).await;
+}
+
+#[tokio::test]
+async fn an_event_of_a_later_version_is_passed_over() {
+    let (address, mut visits) = server().await;
+    let guard = follow(address);
+    let first = visit(&mut visits).await;
+    first.tell(1, part(vec![], true)).await;
+    let unknown = WatchResponse {
+        sequence: 2,
+        told: None,
+    };
+    first.tell.send(Ok(unknown)).await.unwrap();
+    first.tell(3, Told::Revoked(token("a"))).await;
+    until("the event behind it", || guard.known.stats().sequence == 3).await;
+    assert_eq!(guard.known.stats().entries, 1);
 }
 
 #[tokio::test]

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use millgate_guard::testing::{Defect, Issuer, ManualClock};
+use futures::StreamExt as _;
+use millgate_guard::testing::{Defect, Issuer, ManualClock, MemoryFeed};
 use millgate_guard::{
-    Admitted, Anyone, Caller, Claims, Guard, Refusal, Revocations, Rules, role_required,
-    token_required,
+    Admitted, Anyone, Caller, Claims, Guard, Refusal, Revocations, Rules, StreamToken,
+    role_required, token_required,
 };
 use tonic::service::Interceptor;
 use tonic::{Code, Request, Status};
@@ -120,6 +121,32 @@ fn plain_interceptors_ask_about_revocations_too() {
         .call(request(&issuer.user(7, "admin").bearer()))
         .unwrap_err();
     assert_eq!(reason(&refused), "TOKEN_REVOKED");
+}
+
+#[tokio::test]
+async fn behind_a_plain_interceptor_a_handler_ends_its_streams_with_the_token() {
+    let clock = ManualClock::shared(NOW_MICROS);
+    let issuer = Issuer::new(clock.clone());
+    let feed = MemoryFeed::new(clock);
+    let mut interceptor =
+        token_required(issuer.verifier()).with_revocations(feed.revocations());
+    let (one, other) = (issuer.user(7, "user"), issuer.user(8, "user"));
+    let mut streams = [&one, &other].map(|draft| {
+        let admitted = interceptor.call(request(&draft.bearer())).unwrap();
+        let token = admitted.extensions().get::<StreamToken>().unwrap().clone();
+        let answers = futures::stream::iter([Ok(1)]).chain(futures::stream::pending());
+        Box::pin(token.cut(answers))
+    });
+    for stream in &mut streams {
+        assert_eq!(stream.next().await.unwrap().unwrap(), 1);
+    }
+    feed.revoke(one.claims());
+    let [cut, held] = &mut streams;
+    let refused = cut.next().await.unwrap().unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert_eq!(reason(&refused), "TOKEN_REVOKED");
+    assert!(cut.next().await.is_none());
+    assert!(futures::poll!(held.next()).is_pending());
 }
 
 /// A caller that was verified for an earlier request does not vouch for this one.

@@ -57,8 +57,14 @@ impl Follower {
                 );
                 follow(None)
             }
+            None => {
+                // Something of a later version. It has a number like every event, and going back for
+                // it would bring it again, for ever.
+                tracing::warn!(sequence, "an event of a kind that this guard does not know");
+                follow(None)
+            }
             // It names the last event; one that is not known here was lost.
-            Some(Told::Heartbeat(_)) | None => match known.progress().sequence == sequence {
+            Some(Told::Heartbeat(_)) => match known.progress().sequence == sequence {
                 true => {
                     known.heard();
                     Ok(())

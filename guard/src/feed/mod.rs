@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use prost::bytes::Bytes;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
 use tonic::codegen::StdError;
@@ -213,9 +216,13 @@ impl Connection<'_> {
     async fn follow(&mut self) -> End {
         let mut follower = Follower::default();
         let mut chores = tokio::time::interval(CHORES_EVERY);
+        // Asked for beside the answers: an auth service that is slow to give a token must not keep
+        // from us what it revokes meanwhile.
+        let mut renewal: Option<BoxFuture<'static, Result<SecretString, Status>>> = None;
+        let mut silent_at = Instant::now() + LONGEST_SILENCE;
         loop {
             let said = tokio::select! {
-                answer = tokio::time::timeout(LONGEST_SILENCE, self.answers.next()) => {
+                answer = tokio::time::timeout_at(silent_at, self.answers.next()) => {
                     let answer = match answer {
                         Err(_) => return End::Silent,
                         Ok(None) => return End::Closed,
@@ -223,6 +230,7 @@ impl Connection<'_> {
                         Ok(Some(Ok(answer))) => answer,
                     };
                     self.heard = true;
+                    silent_at = Instant::now() + LONGEST_SILENCE;
                     match follower.take(answer, &self.feed.revocations) {
                         Ok(()) => None,
                         Err(broken) => return End::Broken(broken),
@@ -230,30 +238,47 @@ impl Connection<'_> {
                 }
                 // The ring lives as long as the feed.
                 _ = self.ring.changed() => Some(Said::Keys(KnownKeys { key_ids: self.feed.key_ids() })),
-                _ = chores.tick() => self.chores().await,
+                _ = chores.tick() => {
+                    self.feed.revocations.sweep();
+                    if renewal.is_none() {
+                        let tokens = self.feed.tokens.clone();
+                        renewal = Some(Box::pin(async move { tokens.token().await }));
+                    }
+                    None
+                }
+                token = come(&mut renewal) => {
+                    renewal = None;
+                    self.renewed(token)
+                }
             };
-            if let Some(said) = said
-                && self
-                    .outbox
-                    .send(WatchRequest { said: Some(said) })
-                    .await
-                    .is_err()
-            {
-                return End::Closed;
+            if let Some(said) = said {
+                match self.outbox.try_send(WatchRequest { said: Some(said) }) {
+                    Ok(()) => {}
+                    // It has not listened for several changes: whoever waited for it would miss what it tells.
+                    Err(TrySendError::Full(_)) => return End::Silent,
+                    Err(TrySendError::Closed(_)) => return End::Closed,
+                }
             }
         }
     }
 
-    /// Drops what is over, and gives the feed the new token if there is one.
-    async fn chores(&mut self) -> Option<Said> {
-        self.feed.revocations.sweep();
+    /// What the feed is told when the source has another token than the one that the feed has.
+    fn renewed(&mut self, token: Result<SecretString, Status>) -> Option<Said> {
         // Without a new one the old one serves until it ends.
-        let token = self.feed.tokens.token().await.ok()?;
+        let token = token.ok()?;
         let token = token.expose_secret();
         (self.token != token).then(|| {
             self.token = token.to_owned();
             Said::AccessToken(self.token.clone())
         })
+    }
+}
+
+/// What was asked for, when it comes; never, where nothing was.
+async fn come<T>(asked: &mut Option<BoxFuture<'static, T>>) -> T {
+    match asked {
+        Some(asked) => asked.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -95,6 +95,31 @@ fn a_name_may_not_stand_twice_anywhere() {
     // Spelled with an escape it is the same name.
     assert_eq!(takes(r#"{"role":"customer","\u0072ole":"admin"}"#), flaw);
     assert_eq!(takes(r#"{"a":{"a":{"a":1}},"A":1}"#), Ok(()));
+    // However many there are before.
+    let many = |last: &str| {
+        let members: Vec<String> = (0..40).map(|number| format!("\"m{number}\":0")).collect();
+        format!("{{{},\"{last}\":1}}", members.join(","))
+    };
+    assert_eq!(takes(&many("m40")), Ok(()));
+    for twice in (0..40).map(|number| format!("m{number}")) {
+        assert_eq!(takes(&many(&twice)), flaw, "{twice}");
+    }
+}
+
+#[test]
+fn a_string_ends_at_its_quote_wherever_that_stands() {
+    for length in 0..40 {
+        for fill in ["a", "!", "#", "[", "\u{7f}", "\u{e9}", "\u{1f600}"] {
+            let text = fill.repeat(length);
+            assert_eq!(string_of(&format!("{{\"a\":\"{text}\"}}")), Ok(text.clone()));
+            let escaped = format!("{{\"a\":\"{text}\\n{text}\"}}");
+            assert_eq!(string_of(&escaped), Ok(format!("{text}\n{text}")));
+            for control in ["\u{0}", "\u{1f}", "\n"] {
+                let broken = format!("{{\"a\":\"{text}{control}{text}\"}}");
+                assert_eq!(string_of(&broken), Err("a string holds a control character"));
+            }
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::signer::{Key, Signer};
 use super::{KeyAlgorithm, KeyRingError, KeyStatus, LONGEST_KEY, LONGEST_KID, SHORTEST_KEY};
 use crate::ambient::Entropy;
+use crate::crypto::VerifyingKey;
 
 /// Thirty-two random bytes hold about thirty different values; fewer than this is a pattern.
 const FEWEST_DIFFERENT_BYTES: usize = 10;
@@ -67,8 +68,7 @@ fn exposed<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok,
 /// One key with the one algorithm that it is used with.
 pub(crate) struct RingKey {
     pub(crate) kid: Arc<str>,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) decoding: DecodingKey,
+    pub(crate) verifying: VerifyingKey,
     /// The header that our signer writes for this key, encoded: a token that begins with it
     /// needs no parsing of its header.
     pub(crate) header: String,
@@ -148,19 +148,15 @@ impl RingKey {
             r#"{{"alg":"{}","kid":"{kid}","typ":"at+jwt"}}"#,
             kind.as_str()
         ));
-        let (decoding, key) = match kind {
+        let (verifying, key) = match kind {
             KeyAlgorithm::Hs256 => hmac_key(&jwk, &kid)?,
             KeyAlgorithm::EdDsa => ed25519_key(&jwk, &kid)?,
         };
         Ok(Self {
-            algorithm: match kind {
-                KeyAlgorithm::Hs256 => Algorithm::HS256,
-                KeyAlgorithm::EdDsa => Algorithm::EdDSA,
-            },
             signer: key.map(|key| Signer::new(&kid, &header, key)),
             since: jwk.since,
             kid: kid.into(),
-            decoding,
+            verifying,
             header,
             kind,
             status,
@@ -169,7 +165,7 @@ impl RingKey {
     }
 }
 
-fn hmac_key(jwk: &Jwk, kid: &str) -> Result<(DecodingKey, Option<Key>), KeyRingError> {
+fn hmac_key(jwk: &Jwk, kid: &str) -> Result<(VerifyingKey, Option<Key>), KeyRingError> {
     let secret = decoded(jwk.k.as_ref().map(ExposeSecret::expose_secret), kid)?;
     if secret.len() > LONGEST_KEY {
         return Err(KeyRingError::TooLong(kid.to_owned()));
@@ -178,10 +174,11 @@ fn hmac_key(jwk: &Jwk, kid: &str) -> Result<(DecodingKey, Option<Key>), KeyRingE
         return Err(KeyRingError::Weak(kid.to_owned()));
     }
     let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
-    Ok((DecodingKey::from_secret(&secret), Some(Key::Hmac(key))))
+    let verifying = VerifyingKey::new(DecodingKey::from_secret(&secret), Algorithm::HS256);
+    Ok((verifying, Some(Key::Hmac(key))))
 }
 
-fn ed25519_key(jwk: &Jwk, kid: &str) -> Result<(DecodingKey, Option<Key>), KeyRingError> {
+fn ed25519_key(jwk: &Jwk, kid: &str) -> Result<(VerifyingKey, Option<Key>), KeyRingError> {
     let public = decoded(jwk.x.as_deref(), kid)?;
     if public.len() != ED25519_LENGTH {
         return Err(KeyRingError::BadEncoding(kid.to_owned()));
@@ -201,7 +198,8 @@ fn ed25519_key(jwk: &Jwk, kid: &str) -> Result<(DecodingKey, Option<Key>), KeyRi
             Some(Key::Ed25519(Arc::new(pair)))
         }
     };
-    Ok((DecodingKey::from_ed_der(&public), key))
+    let verifying = VerifyingKey::new(DecodingKey::from_ed_der(&public), Algorithm::EdDSA);
+    Ok((verifying, key))
 }
 
 fn decoded(text: Option<&str>, kid: &str) -> Result<Zeroizing<Vec<u8>>, KeyRingError> {

@@ -14,6 +14,10 @@ use super::table::{Entry, Names, Table};
 use crate::ambient::SharedClock;
 use crate::claims::Claims;
 use crate::refusal::Refusal;
+use crate::verify::LONGEST_LEEWAY;
+
+/// [`LONGEST_LEEWAY`], in seconds.
+const LEEWAY_SECONDS: i64 = LONGEST_LEEWAY.as_secs().cast_signed();
 
 /// Nothing was heard yet.
 const NEVER: i64 = i64::MIN;
@@ -53,6 +57,7 @@ pub(crate) struct Progress {
 
 /// Numbers for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stats {
     /// How many revocations are known.
     pub entries: usize,
@@ -125,12 +130,13 @@ impl LiveRevocations {
         let _complete = complete.wait_for(|complete| *complete).await;
     }
 
-    /// Drops what is over. The feed does so now and then.
+    /// Drops what is over, [`LONGEST_LEEWAY`] after everything that it refuses has expired. The feed
+    /// does so now and then.
     pub fn sweep(&self) {
         let _turn = self.turn();
-        let now = clamped(self.clock.now_seconds());
-        self.marks.sweep(now);
-        self.limits.sweep(now);
+        let over = clamped(self.clock.now_seconds().saturating_sub(LEEWAY_SECONDS));
+        self.marks.sweep(over);
+        self.limits.sweep(over);
     }
 
     /// Numbers for the metrics.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::testing::{Issuer, ManualClock};
+use crate::verify::{Expectations, TokenFault, Verifier};
 
 const NOW: i64 = 1_790_000_000;
 
@@ -113,12 +114,44 @@ fn entries_live_as_long_as_what_they_refuse() {
         },
         i64::MAX,
     ));
-    clock.advance(Duration::from_secs(10));
+    // A verifier with a leeway takes what has expired for so much longer.
+    clock.advance(Duration::from_secs(10) + LONGEST_LEEWAY - Duration::from_micros(1));
+    known.sweep();
+    assert_eq!(known.stats().entries, 3);
+    clock.advance(Duration::from_micros(1));
     known.sweep();
     assert_eq!(known.stats().entries, 2);
     clock.advance(Duration::from_secs(10));
     known.sweep();
     assert_eq!(known.stats().entries, 1);
+}
+
+#[test]
+fn no_leeway_brings_a_revoked_token_back() {
+    let Desk {
+        issuer,
+        known,
+        clock,
+    } = desk();
+    let expect = Expectations {
+        leeway: Duration::from_secs(1_000_000),
+        ..Expectations::default()
+    };
+    let lenient = Verifier::new(issuer.ring(), expect, clock.clone());
+    let draft = issuer.user(7, "user");
+    let (token, claims) = (draft.token(), draft.claims());
+    known.add(&until(
+        Target::Token(claims.token_id.clone()),
+        claims.expires_at,
+    ));
+    clock.advance(Duration::from_secs(900) + LONGEST_LEEWAY - Duration::from_secs(1));
+    known.sweep();
+    assert!(lenient.verify(&token).is_ok());
+    assert_eq!(known.refuses(claims), Some(Refusal::TokenRevoked));
+    clock.advance(Duration::from_secs(1));
+    known.sweep();
+    assert_eq!(known.refuses(claims), None);
+    assert_eq!(lenient.verify(&token), Err(TokenFault::Expired));
 }
 
 #[test]

@@ -5,6 +5,7 @@ fn method(name: &str, rules: Vec<Vec<u8>>) -> MethodDescriptorProto {
     MethodDescriptorProto {
         name: name.to_owned(),
         options: Some(MethodOptions { rule: rules }),
+        client_streaming: false,
         server_streaming: false,
     }
 }
@@ -188,6 +189,7 @@ fn what_is_not_ruled_is_not_allowed() {
     let bare = MethodDescriptorProto {
         name: "Bare".to_owned(),
         options: None,
+        client_streaming: false,
         server_streaming: false,
     };
     let bytes = set(vec![

@@ -451,7 +451,7 @@ fn a_public_key_is_no_secret() {
     let (_, issuer) = rings(crate::KeyAlgorithm::EdDsa);
     let ring = issuer.ring().current();
     let kid = ring.active_kid();
-    let public = crate::crypto::material(&ring.key(kid).unwrap().decoding).unwrap();
+    let public = ring.key(kid).unwrap().verifying.material();
     for secret in [public.to_vec(), BASE64.encode(public).into_bytes()] {
         for alg in ["HS256", "EdDSA"] {
             let header =

@@ -30,7 +30,7 @@ impl Streams {
     pub(crate) fn of(method: &str, reached: &Arc<AtomicUsize>) -> Option<Self> {
         let kind = match method {
             "Follow" => Kind::Follow,
-            "Ponder" => Kind::Ponder,
+            "Ponder" | "Collect" => Kind::Ponder,
             "Renew" => Kind::Renew,
             "Listen" => Kind::Listen,
             _ => return None,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use millgate_guard::testing::{Defect, Draft};
 use millgate_guard::{LiveRevocations, Revocation, Revocations as _, Target};
 use tokio::sync::mpsc;
@@ -178,9 +178,23 @@ async fn a_service_that_is_switched_off_loses_its_streams() {
 
 #[tokio::test]
 async fn a_stream_is_cut_before_its_handler_has_answered() {
+    is_cut_while_it_is_not_answered("Ponder", one()).await;
+}
+
+/// Who sends an import would otherwise go on for as long as they like.
+#[tokio::test]
+async fn a_stream_of_requests_is_cut_like_one_of_answers() {
+    let endless = one().chain(futures::stream::pending());
+    is_cut_while_it_is_not_answered("Collect", endless).await;
+}
+
+async fn is_cut_while_it_is_not_answered(
+    method: &str,
+    notes: impl Stream<Item = Note> + Send + 'static,
+) {
     let (desk, known) = desk().await;
     let draft = follower(&desk);
-    let opening = open(&desk, "Ponder", Some(draft.bearer()), one());
+    let opening = open(&desk, method, Some(draft.bearer()), notes);
     let cutting = async {
         while desk.reached() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
