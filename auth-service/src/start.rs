@@ -116,7 +116,7 @@ impl Prepared {
         background.shutdown().await;
         audit::sealer::finish(&app).await;
         // A rotation need not wait for this replica any more; without a word it would for a while.
-        if let Err(fault) = store::trust::left(&app.db, &app.trust.replica).await {
+        if let Err(fault) = store::trust::stopped(&app.db, &app.trust.replica).await {
             tracing::debug!(%fault, "left without a word");
         }
         app.db.close().await;

@@ -18,7 +18,11 @@ pub(crate) async fn list(app: &App) -> Result<pb::ListKeysResponse, Fault> {
         .collect();
     Ok(pb::ListKeysResponse {
         keys,
-        guards: guards.iter().map(wire::guard).collect(),
+        guards: guards
+            .iter()
+            .filter(|guard| !guard.left)
+            .map(wire::guard)
+            .collect(),
     })
 }
 
@@ -32,32 +36,12 @@ pub(crate) async fn rotate(
     algorithm: Option<KeyAlgorithm>,
     origin: &Origin,
 ) -> Result<pb::Key, Fault> {
-    let keys = infos(app);
-    let with = |status| keys.iter().find(|key| key.status == status);
-    let kid = match (with(KeyStatus::Announced), algorithm) {
-        (Some(key), wanted) if wanted.is_none_or(|wanted| wanted == key.algorithm) => {
-            key.kid.clone()
-        }
-        (Some(key), _) => {
-            return Err(Fault::new(
-                Reason::StateConflict,
-                format!(
-                    "the key {} of another algorithm is announced already: retire it first",
-                    key.kid
-                ),
-            ));
-        }
-        (None, wanted) => {
-            let like_now = with(KeyStatus::Active).map(|key| key.algorithm);
-            let algorithm = wanted.or(like_now).unwrap_or(KeyAlgorithm::Hs256);
-            let actor = caller.key();
-            let by = By {
-                actor: &actor,
-                origin,
-            };
-            keeper::change(app, Change::Announce(algorithm), by).await?
-        }
+    let actor = caller.key();
+    let by = By {
+        actor: &actor,
+        origin,
     };
+    let kid = keeper::change(app, Change::Announce(algorithm), by).await?;
     let guards = keeper::guards(app).await?;
     let key = infos(app).into_iter().find(|key| key.kid == kid);
     key.map(|key| wire::key(&key, keeper::unknown_to(&guards, &kid)))

@@ -129,9 +129,16 @@ pub(crate) struct Connected {
     pub(crate) key_ids: Vec<String>,
     /// When it was last heard.
     pub(crate) seen_time: Micros,
+    /// Whether the connection has ended, or was not heard for so long that it must have.
+    pub(crate) left: bool,
 }
 
 impl Connected {
+    /// Whether both are connections of one process.
+    pub(crate) fn is_same_process(&self, other: &Self) -> bool {
+        self.client_id == other.client_id && self.instance == other.instance
+    }
+
     /// Whether it knows this key.
     pub(crate) fn knows(&self, key_id: &str) -> bool {
         self.key_ids.iter().any(|known| known == key_id)

@@ -171,11 +171,57 @@ pub(crate) async fn seen(db: &Database, guard: &Connected) -> Result<(), Fault> 
     Ok(())
 }
 
-const LEFT: &str = "DELETE FROM trust_guards WHERE connection = $1";
+/// The same, together with the rest of a transaction.
+pub(crate) async fn seen_in_tx(tx: &mut Tx, guard: &Connected) -> Result<(), Fault> {
+    on_tx!(tx, |c| sqlx::query(SEEN)
+        .bind(&guard.connection)
+        .bind(&guard.client_id)
+        .bind(&guard.instance)
+        .bind(guard.key_ids.join(" "))
+        .bind(guard.seen_time)
+        .execute(c)
+        .await
+        .affected())?;
+    Ok(())
+}
 
-/// Marks that a guard has left.
-pub(crate) async fn left(db: &Database, connection: &str) -> Result<(), Fault> {
+const BACK: &str = "\
+    DELETE FROM trust_guards WHERE client_id = $1 AND instance = $2 AND connection <> $3
+    AND (left_time IS NOT NULL OR seen_time <= $4)";
+
+/// Forgets the earlier connections of a guard that has come back: those that have ended, or were not heard after
+/// `since`.
+pub(crate) async fn back(db: &Database, guard: &Connected, since: Micros) -> Result<(), Fault> {
+    on_write!(db, |c| sqlx::query(BACK)
+        .bind(&guard.client_id)
+        .bind(&guard.instance)
+        .bind(&guard.connection)
+        .bind(since)
+        .execute(c)
+        .await
+        .affected())?;
+    Ok(())
+}
+
+const LEFT: &str =
+    "UPDATE trust_guards SET left_time = $2 WHERE connection = $1 AND left_time IS NULL";
+
+/// Marks that a guard's connection has ended.
+pub(crate) async fn left(db: &Database, connection: &str, now: Micros) -> Result<(), Fault> {
     on_write!(db, |c| sqlx::query(LEFT)
+        .bind(connection)
+        .bind(now)
+        .execute(c)
+        .await
+        .affected())?;
+    Ok(())
+}
+
+const STOPPED: &str = "DELETE FROM trust_guards WHERE connection = $1";
+
+/// Forgets a replica of this service, which has stopped.
+pub(crate) async fn stopped(db: &Database, connection: &str) -> Result<(), Fault> {
+    on_write!(db, |c| sqlx::query(STOPPED)
         .bind(connection)
         .execute(c)
         .await
@@ -190,32 +236,61 @@ struct GuardRow {
     instance: String,
     key_ids: String,
     seen_time: Micros,
+    left_time: Option<Micros>,
 }
 
+impl From<GuardRow> for Connected {
+    fn from(row: GuardRow) -> Self {
+        Self {
+            connection: row.connection,
+            client_id: row.client_id,
+            instance: row.instance,
+            key_ids: row.key_ids.split(' ').map(str::to_owned).collect(),
+            seen_time: row.seen_time,
+            left: row.left_time.is_some(),
+        }
+    }
+}
+
+/// More connections than this are not looked at: ten times as many as a replica takes.
+const MOST_GUARDS: i64 = 10_000;
+
 const GUARDS: &str = "\
-    SELECT connection, client_id, instance, key_ids, seen_time FROM trust_guards WHERE seen_time > $1
+    SELECT connection, client_id, instance, key_ids, seen_time, left_time FROM trust_guards WHERE seen_time > $1
     ORDER BY client_id, instance, connection LIMIT $2";
 
-/// The guards that were seen after `since`, at any replica.
+/// The guards that were seen after `since`, at any replica, also those that have left.
 pub(crate) async fn guards(db: &Database, since: Micros) -> Result<Vec<Connected>, Fault> {
     let rows: Vec<GuardRow> = on!(db, |c| sqlx::query_as(GUARDS)
         .bind(since)
-        .bind(BATCH)
+        .bind(MOST_GUARDS)
         .fetch_all(c)
         .await)?;
-    let connected = |row: GuardRow| Connected {
-        connection: row.connection,
-        client_id: row.client_id,
-        instance: row.instance,
-        key_ids: row.key_ids.split(' ').map(str::to_owned).collect(),
-        seen_time: row.seen_time,
-    };
-    Ok(rows.into_iter().map(connected).collect())
+    Ok(rows.into_iter().map(Connected::from).collect())
+}
+
+const OTHERS: &str = "\
+    SELECT connection, client_id, instance, key_ids, seen_time, left_time FROM trust_guards
+    WHERE client_id = $1 AND instance <> $2 AND seen_time > $3 AND left_time IS NULL";
+
+/// The other processes of a service account that were seen after `since`.
+pub(crate) async fn others(
+    tx: &mut Tx,
+    than: &Connected,
+    since: Micros,
+) -> Result<Vec<Connected>, Fault> {
+    let rows: Vec<GuardRow> = on_tx!(tx, |c| sqlx::query_as(OTHERS)
+        .bind(&than.client_id)
+        .bind(&than.instance)
+        .bind(since)
+        .fetch_all(c)
+        .await)?;
+    Ok(rows.into_iter().map(Connected::from).collect())
 }
 
 const FORGET: &str = "DELETE FROM trust_guards WHERE seen_time <= $1";
 
-/// Forgets the guards that left without a word.
+/// Forgets the guards that were not seen for so long that nobody waits for them any more.
 pub(crate) async fn forget(db: &Database, before: Micros) -> Result<(), Fault> {
     on_write!(db, |c| sqlx::query(FORGET)
         .bind(before)

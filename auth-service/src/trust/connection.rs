@@ -8,10 +8,14 @@ use millgate_contract::auth::v1::watch_request::Said;
 use millgate_contract::auth::v1::watch_response::Told;
 use millgate_guard::{Caller, StreamToken};
 use millgate_platform::{Fault, Reason};
-use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc};
 use tonic::{Status, Streaming};
 
+use super::LEFT_AFTER;
+use super::feed::over;
+use super::seats::Seat;
 use crate::app::App;
+use crate::domain::micros;
 use crate::domain::trust::{Connected, Event};
 use crate::store;
 use crate::wire::trust::{self as wire, Greeting};
@@ -35,7 +39,7 @@ pub(crate) struct Connection {
     events: broadcast::Receiver<Arc<Event>>,
     /// The last event that the guard was told.
     told: i64,
-    _seat: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 /// The guard is gone, or cannot follow.
@@ -53,18 +57,14 @@ impl From<Fault> for End {
 /// Lets a guard follow the feed, once it has said hello.
 ///
 /// # Errors
-/// STREAM_LIMIT when too many are connected; DEADLINE when it says nothing; FIELD_INVALID when its hello is none.
+/// STREAM_LIMIT when too many are connected, of all or of this account; DEADLINE when it says nothing; FIELD_INVALID when its hello is none.
 pub(crate) async fn open(
     app: &Arc<App>,
     caller: &Caller,
     token: StreamToken,
     mut said: Streaming<pb::WatchRequest>,
 ) -> Result<Answers, Status> {
-    let seats = app.trust.connections.clone();
-    let seat = seats.try_acquire_owned().map_err(|_| {
-        let message = "too many guards follow this replica; try another";
-        Fault::new(Reason::StreamLimit, message)
-    })?;
+    let seat = app.trust.seats.take(caller.subject())?;
     let first = tokio::time::timeout(PATIENCE, said.message()).await;
     let first = first.map_err(|_| Fault::new(Reason::Deadline, "no hello came in time"))??;
     let Greeting {
@@ -83,6 +83,7 @@ pub(crate) async fn open(
             instance,
             key_ids,
             seen_time: app.now(),
+            left: false,
         },
         app: app.clone(),
         said,
@@ -105,15 +106,17 @@ impl Connection {
             // It may have gone meanwhile.
             let _gone = self.answers.try_send(Err(status));
         }
-        let left = store::trust::left(&self.app.db, &self.guard.connection);
+        let left = store::trust::left(&self.app.db, &self.guard.connection, self.app.now());
         if let Err(fault) = left.await {
-            tracing::debug!(%fault, "a guard left, and nobody could note it; it is forgotten in a while");
+            tracing::debug!(%fault, "a guard left, and nobody could note it; that shows in a while");
         }
     }
 
     /// Tells what the guard has missed, or else everything.
     async fn begin(&mut self, feed: &str, sequence: i64) -> Result<(), End> {
         self.seen().await?;
+        let since = self.app.now().saturating_sub(micros(LEFT_AFTER));
+        store::trust::back(&self.app.db, &self.guard, since).await?;
         let now = store::trust::feed(&self.app.db).await?;
         if feed == now.name && (1..=now.sequence).contains(&sequence) {
             self.told = sequence;
@@ -149,8 +152,8 @@ impl Connection {
             let events = store::trust::after(&self.app.db, after, last).await?;
             let end = events.last().map(|event| event.sequence);
             after = end.unwrap_or(last);
-            let now = self.app.now();
-            let living = events.iter().filter(|event| event.expire_time > now);
+            let over = over(self.app.now());
+            let living = events.iter().filter(|event| event.expire_time > over);
             let part = pb::SnapshotPart {
                 feed: feed.name.clone(),
                 revocations: living.filter_map(wire::revocation).collect(),
@@ -207,6 +210,10 @@ impl Connection {
     }
 
     async fn beat(&mut self) -> Result<(), End> {
+        if !self.app.trust.is_telling() {
+            let message = "revocations are not told at present; try another replica";
+            return Err(Fault::new(Reason::StoreUnavailable, message).into());
+        }
         self.say(self.told, Told::Heartbeat(pb::Heartbeat {}))
             .await?;
         self.seen().await

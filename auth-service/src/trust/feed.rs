@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use millgate_guard::LONGEST_LEEWAY;
 use millgate_platform::{Fault, StartError, Wake};
 
-use super::LEFT_AFTER;
+use super::EXPECTED_FOR;
 use crate::app::App;
 use crate::domain::{Micros, micros};
 use crate::store;
@@ -14,6 +15,11 @@ use crate::store;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what is over is deleted.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// Until when what has expired is over for every guard: one may have a leeway, or a clock that is behind.
+pub(super) fn over(now: Micros) -> Micros {
+    now.saturating_sub(micros(LONGEST_LEEWAY))
+}
 
 /// Follows the events of the database.
 pub(crate) struct Feed {
@@ -45,7 +51,9 @@ impl Feed {
     /// Tells every event as soon as it is committed, until it is dropped.
     pub(crate) async fn run(mut self, app: Arc<App>) {
         loop {
-            match self.catch_up(&app).await {
+            let caught_up = self.catch_up(&app).await;
+            app.trust.tells(caught_up.is_ok());
+            match caught_up {
                 Ok(()) => app.trust.known.heard(),
                 Err(fault) => {
                     tracing::warn!(%fault, "revocations are not told at present");
@@ -75,10 +83,10 @@ impl Feed {
 
     async fn purge(&mut self, app: &App) -> Result<(), Fault> {
         let now = app.now();
-        while store::trust::purge(&app.db, now).await? > 0 {
+        while store::trust::purge(&app.db, over(now)).await? > 0 {
             tokio::task::yield_now().await;
         }
-        store::trust::forget(&app.db, now.saturating_sub(10 * micros(LEFT_AFTER))).await?;
+        store::trust::forget(&app.db, now.saturating_sub(micros(EXPECTED_FOR))).await?;
         app.trust.known.sweep();
         self.purge_at = now.saturating_add(micros(PURGE_EVERY));
         Ok(())

@@ -10,9 +10,9 @@ use std::time::Duration;
 use millgate_guard::{
     FilePermissions, KeyAlgorithm, KeyInfo, KeyRing, KeyRingError, KeyStatus, SharedRing,
 };
-use millgate_platform::{Fault, Reason, SharedClock, SharedEntropy};
+use millgate_platform::{Clock, Entropy, Fault, Reason, SharedClock, SharedEntropy, Tx};
 
-use super::LEFT_AFTER;
+use super::{EXPECTED_FOR, LEFT_AFTER};
 use crate::app::App;
 use crate::audit;
 use crate::domain::micros;
@@ -54,14 +54,29 @@ pub(crate) struct Keeper {
 /// A change of the ring.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    /// A new key beside the others.
-    Announce(KeyAlgorithm),
+    /// A new key beside the others, of this algorithm or of that of the key that signs. While one is announced already,
+    /// it is that one.
+    Announce(Option<KeyAlgorithm>),
+    /// A new key in place of this one, which has signed for long enough, unless another replica has seen to it.
+    Succeed(KeyInfo),
     /// An announced key signs.
     Activate(String),
     /// A key is gone.
     Remove(String),
     /// A stolen key is gone, also when it signs and another one is announced.
     Banish(String),
+}
+
+/// What a change makes of the ring in the file.
+enum Changed {
+    /// Nothing: it is as it should be, with this key.
+    Already(KeyRing, String),
+    /// Another ring, by this key.
+    Into {
+        old: KeyRing,
+        new: KeyRing,
+        kid: String,
+    },
 }
 
 /// Who did it, for the audit log.
@@ -81,7 +96,19 @@ pub(crate) async fn change(app: &App, change: Change, by: By<'_>) -> Result<Stri
     // One after the other, from the reading of the file to its writing.
     store::trust::lock(&mut tx).await?;
     let keeper = &app.trust.keeper;
-    let (old, new, kid) = keeper.changed(change.clone()).await?;
+    let (old, new, kid) = match keeper.changed(change.clone()).await? {
+        Changed::Already(ring, kid) => {
+            // Another replica may have written it: no need to wait for the next look at the file.
+            keeper.ring.replace(ring).map_err(conflict)?;
+            return Ok(kid);
+        }
+        Changed::Into { old, new, kid } => (old, new, kid),
+    };
+    if let Change::Succeed(key) = &change
+        && is_at_odds(app, &mut tx, &old).await?
+    {
+        return Ok(key.kid.clone());
+    }
     if let Change::Banish(kid) = &change {
         store::trust::insert(&mut tx, Kind::Key, kid, 0, NEVER).await?;
     }
@@ -95,11 +122,22 @@ pub(crate) async fn change(app: &App, change: Change, by: By<'_>) -> Result<Stri
         ..audit::Event::default()
     };
     event.done(&mut tx, app, by.origin).await?;
+    let keys: Vec<KeyInfo> = new.infos().collect();
+    store::trust::seen_in_tx(&mut tx, &own(app, &keys)).await?;
     keeper.write(&new).await?;
     tx.commit().await?;
     tracing::info!(change = change.name(), kid, ring = ?new, "the key ring was changed");
     keeper.ring.replace(new).map_err(conflict)?;
     Ok(kid)
+}
+
+/// Whether another replica knows a key that is not in this file. It has then a file of its own, and has begun a rotation
+/// there: two at once would wait for each other.
+async fn is_at_odds(app: &App, tx: &mut Tx, ring: &KeyRing) -> Result<bool, Fault> {
+    let since = app.now().saturating_sub(micros(LEFT_AFTER));
+    let others = store::trust::others(tx, &own(app, &[]), since).await?;
+    let mut known = others.iter().flat_map(|other| &other.key_ids);
+    Ok(known.any(|kid| ring.status(kid).is_none()))
 }
 
 /// Looks after the ring until it is dropped.
@@ -166,7 +204,7 @@ async fn look_after(app: &App, started: i64) -> Result<(), Fault> {
     if let (Some(limit), Some(key), None) = (keeper.longest_age, active, announced)
         && for_long(key.since, limit)
     {
-        by_itself(Change::Announce(key.algorithm)).await?;
+        by_itself(Change::Succeed(key.clone())).await?;
     }
     Ok(())
 }
@@ -179,15 +217,32 @@ fn own(app: &App, keys: &[KeyInfo]) -> Connected {
         instance: app.trust.replica.clone(),
         key_ids: keys.iter().map(|key| key.kid.clone()).collect(),
         seen_time: app.now(),
+        left: false,
     }
 }
 
-/// The guards that are connected now, at any replica.
+/// The guards that a rotation waits for, where they lack the key: those that are connected now, at any replica, and
+/// those that have left a moment ago and are expected back, because they may serve on with the keys that they had.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
 pub(crate) async fn guards(app: &App) -> Result<Vec<Connected>, Fault> {
-    store::trust::guards(&app.db, app.now().saturating_sub(micros(LEFT_AFTER))).await
+    let now = app.now();
+    let mut guards =
+        store::trust::guards(&app.db, now.saturating_sub(micros(EXPECTED_FOR))).await?;
+    let since = now.saturating_sub(micros(LEFT_AFTER));
+    for guard in &mut guards {
+        guard.left |= guard.seen_time <= since;
+    }
+    let (away, mut here): (Vec<_>, Vec<_>) = guards.into_iter().partition(|guard| guard.left);
+    // A replica of this service that has lost the database lets nobody in. One process that has come back is here.
+    let expected: Vec<Connected> = away
+        .into_iter()
+        .filter(|guard| guard.client_id != OWN_CLIENT)
+        .filter(|guard| !here.iter().any(|it| it.is_same_process(guard)))
+        .collect();
+    here.extend(expected);
+    Ok(here)
 }
 
 /// Those of them that do not know a key.
@@ -199,8 +254,8 @@ pub(crate) fn unknown_to<'a>(
 }
 
 impl Keeper {
-    /// The ring of the file, and what the change makes of it; and the key that it is about.
-    async fn changed(&self, change: Change) -> Result<(KeyRing, KeyRing, String), Fault> {
+    /// What the change makes of the file's ring.
+    async fn changed(&self, change: Change) -> Result<Changed, Fault> {
         let Some(file) = self.file.clone() else {
             return Err(Fault::new(
                 Reason::StateConflict,
@@ -209,19 +264,9 @@ impl Keeper {
         };
         let (permissions, clock, entropy) =
             (self.permissions, self.clock.clone(), self.entropy.clone());
-        blocking(move || {
-            let old = KeyRing::load(&file, permissions)?;
-            let (new, kid) = match change {
-                Change::Announce(algorithm) => {
-                    old.announce(algorithm, entropy.as_ref(), clock.as_ref())?
-                }
-                Change::Activate(kid) => (old.activate(&kid, clock.as_ref())?, kid),
-                Change::Remove(kid) => (old.remove(&kid)?, kid),
-                Change::Banish(kid) => (banish(&old, &kid, clock.as_ref())?, kid),
-            };
-            Ok((old, new, kid))
-        })
-        .await
+        let load = move || KeyRing::load(&file, permissions);
+        let old = blocking(load).await?;
+        change.of(old, clock.as_ref(), entropy.as_ref())
     }
 
     async fn write(&self, ring: &KeyRing) -> Result<(), Fault> {
@@ -245,11 +290,7 @@ impl Keeper {
 }
 
 /// The ring without a stolen key. One that is not there (any more) is no fault: it shall be refused all the same.
-fn banish(
-    ring: &KeyRing,
-    kid: &str,
-    clock: &dyn millgate_platform::Clock,
-) -> Result<KeyRing, KeyRingError> {
+fn banish(ring: &KeyRing, kid: &str, clock: &dyn Clock) -> Result<KeyRing, KeyRingError> {
     match ring.status(kid) {
         None => KeyRing::from_jwks(secrecy::ExposeSecret::expose_secret(&ring.to_jwks())),
         Some(KeyStatus::Active) => {
@@ -262,14 +303,59 @@ fn banish(
 }
 
 impl Change {
+    /// What it makes of a ring. What another replica has done already is no fault.
+    fn of(self, old: KeyRing, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<Changed, Fault> {
+        let made = match self {
+            Self::Announce(wanted) => {
+                if let Some(key) = key_that_is(&old, KeyStatus::Announced) {
+                    return match wanted.is_none_or(|wanted| wanted == key.algorithm) {
+                        true => Ok(Changed::Already(old, key.kid)),
+                        false => Err(Fault::new(
+                            Reason::StateConflict,
+                            format!(
+                                "the key {} of another algorithm is announced already: retire it first",
+                                key.kid
+                            ),
+                        )),
+                    };
+                }
+                let like_now = key_that_is(&old, KeyStatus::Active).map(|key| key.algorithm);
+                let algorithm = wanted.or(like_now).unwrap_or(KeyAlgorithm::Hs256);
+                old.announce(algorithm, entropy, clock)
+            }
+            Self::Succeed(key) => {
+                let next = key_that_is(&old, KeyStatus::Announced);
+                if next.is_some() || old.active_kid() != key.kid {
+                    return Ok(Changed::Already(old, key.kid));
+                }
+                old.announce(key.algorithm, entropy, clock)
+            }
+            Self::Activate(kid) if old.status(&kid) == Some(KeyStatus::Active) => {
+                return Ok(Changed::Already(old, kid));
+            }
+            Self::Activate(kid) => old.activate(&kid, clock).map(|new| (new, kid)),
+            Self::Remove(kid) if old.status(&kid).is_none() => {
+                return Ok(Changed::Already(old, kid));
+            }
+            Self::Remove(kid) => old.remove(&kid).map(|new| (new, kid)),
+            Self::Banish(kid) => banish(&old, &kid, clock).map(|new| (new, kid)),
+        };
+        let (new, kid) = made.map_err(conflict)?;
+        Ok(Changed::Into { old, new, kid })
+    }
+
     fn name(&self) -> &'static str {
         match self {
-            Self::Announce(_) => "key_announced",
+            Self::Announce(_) | Self::Succeed(_) => "key_announced",
             Self::Activate(_) => "key_activated",
             Self::Remove(_) => "key_removed",
             Self::Banish(_) => "key_banished",
         }
     }
+}
+
+fn key_that_is(ring: &KeyRing, status: KeyStatus) -> Option<KeyInfo> {
+    ring.infos().find(|key| key.status == status)
 }
 
 /// What became of each key.

@@ -6,23 +6,27 @@
 pub(crate) mod connection;
 pub(crate) mod feed;
 pub(crate) mod keeper;
+mod seats;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use millgate_guard::LiveRevocations;
 use millgate_platform::{SharedClock, SharedEntropy};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::broadcast;
 
 use crate::domain::trust::Event;
 use keeper::Keeper;
+use seats::Seats;
 
 /// Events that a slow connection may be behind before it is closed, and comes back to catch up.
 const BEHIND: usize = 4096;
-/// Guards that may be connected to one replica.
-const CONNECTIONS: usize = 1000;
 /// A guard that was not seen for this long has left: two and a half times [`connection::HEARTBEAT`].
 const LEFT_AFTER: Duration = Duration::from_millis(12_500);
+/// For this long a guard that is away is expected back: the longest pause between its attempts is 30 s, and a network
+/// or an auth service may be away for minutes. After it, it is taken for stopped.
+const EXPECTED_FOR: Duration = Duration::from_secs(10 * 60);
 
 /// What the feed and its connections share.
 pub(crate) struct Trust {
@@ -33,7 +37,9 @@ pub(crate) struct Trust {
     /// Which of the auth service's replicas this is.
     pub(crate) replica: String,
     events: broadcast::Sender<Arc<Event>>,
-    connections: Arc<Semaphore>,
+    seats: Arc<Seats>,
+    /// Whether events are told at present. A guard must not hear that all is well from a replica that learns nothing.
+    telling: AtomicBool,
 }
 
 impl Trust {
@@ -44,8 +50,18 @@ impl Trust {
             keeper,
             replica: entropy.uuid_v4().to_string(),
             events: broadcast::Sender::new(BEHIND),
-            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            seats: Arc::default(),
+            telling: AtomicBool::new(true),
         }
+    }
+
+    /// Says whether events are told from now on.
+    fn tells(&self, telling: bool) {
+        self.telling.store(telling, Ordering::Relaxed);
+    }
+
+    fn is_telling(&self) -> bool {
+        self.telling.load(Ordering::Relaxed)
     }
 
     /// Takes an event for this service, and tells it to who is connected.

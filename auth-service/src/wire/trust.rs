@@ -174,6 +174,7 @@ pub(crate) fn guard(guard: &Connected) -> pb::ConnectedGuard {
         client_id: guard.client_id.clone(),
         instance: guard.instance.clone(),
         seen_time: Some(timestamp(guard.seen_time)),
+        away: guard.left,
     }
 }
 

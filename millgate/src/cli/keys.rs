@@ -39,7 +39,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Lists the keys, and the connected services that do not know one.
+    /// Lists the keys, and the services that do not know one: those that are connected, or left within ten minutes.
     List {
         #[command(flatten)]
         remote: Remote,
@@ -159,9 +159,12 @@ async fn list(line: Line, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The connected services that do not know a key.
+/// The services that do not know a key, and are connected or expected back.
 fn names(key: &pb::Key) -> String {
-    let name = |guard: &pb::ConnectedGuard| format!("{} ({})", guard.client_id, guard.instance);
+    let away = |guard: &pb::ConnectedGuard| if guard.away { ", away" } else { "" };
+    let name = |guard: &pb::ConnectedGuard| {
+        format!("{} ({}{})", guard.client_id, guard.instance, away(guard))
+    };
     let names: Vec<String> = key.unknown_to.iter().map(name).collect();
     match names.is_empty() {
         true => "nobody".to_owned(),

@@ -155,6 +155,14 @@ impl House {
     /// With settings that are no flags.
     pub(crate) async fn open_with(place: Arc<Place>, config: Config) -> Self {
         let clock = ManualClock::shared(SystemClock.now_micros());
+        Self::open_with_at(place, config, clock).await
+    }
+
+    pub(crate) async fn open_with_at(
+        place: Arc<Place>,
+        config: Config,
+        clock: Arc<ManualClock>,
+    ) -> Self {
         Self::run(place, config, clock).await
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use millgate_contract::auth::v1 as pb;
 use millgate_contract::auth::v1::trust_service_client::TrustServiceClient;
-use millgate_guard::{FilePermissions, KeyRing, SharedRing};
+use millgate_guard::{FilePermissions, KeyRing, KeyStatus, SharedRing};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::harness::{House, on_both, on_both_with, reason, with};
+use super::harness::{House, at_both, at_once, on_both, on_both_with, reason, with};
 use super::trust::{Elsewhere, until};
 
 const QUICK: &[&str] = &["--key-announced-for", "0s"];
@@ -126,6 +126,163 @@ async fn a_rotation_waits_for_the_guard_that_has_not_got_the_key_and_names_it() 
         .await;
         let file = KeyRing::load(&path, FilePermissions::Private).expect("the ring");
         assert_eq!(file.kids().collect::<Vec<_>>(), [announced.key_id.as_str()]);
+    })
+    .await;
+}
+
+/// The key that the first of these rotations announces, once the guard that lacks it is known to have left.
+async fn announced_while_somebody_left(house: &House, admin: &str) -> pb::Key {
+    let path = house.place.folder.path().join("keys.json");
+    let old_file = KeyRing::load(&path, FilePermissions::Private).expect("the ring");
+    let stale = Elsewhere::with_ring(house, SharedRing::new(old_file)).await;
+    let next = rotate(house, admin, pb::KeyAlgorithm::Unspecified)
+        .await
+        .expect("announced");
+    drop(stale);
+    until("it is known to have left", async || {
+        let listed = keys(house, admin).await;
+        assert_eq!(listed.keys[1].state(), pb::KeyState::Announced);
+        let waiting = &listed.keys[1].unknown_to;
+        assert!(
+            waiting.iter().any(|it| it.instance == "elsewhere"),
+            "{waiting:?}"
+        );
+        let here = listed.guards.iter().any(|it| it.instance == "elsewhere");
+        waiting.iter().any(|it| it.away) && !here
+    })
+    .await;
+    next
+}
+
+#[tokio::test]
+async fn a_guard_that_left_without_the_key_is_waited_for_across_a_restart_until_it_has_it() {
+    on_both_with(QUICK, async |house| {
+        let admin = house.admin().await;
+        let before = active(&keys(&house, &admin).await);
+        let next = announced_while_somebody_left(&house, &admin).await;
+        // The auth service stops and comes back, before the guard does.
+        let clock = house.clock.clone();
+        let house = House::open_at(house.close().await, QUICK, clock).await;
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let listed = keys(&house, &admin).await;
+        assert_eq!(active(&listed), before);
+        assert!(
+            listed.keys[1].unknown_to.iter().any(|it| it.away),
+            "{listed:?}"
+        );
+        // It comes back, and has got the key.
+        let _back = Elsewhere::of(&house).await;
+        until("the new key signs", async || {
+            active(&keys(&house, &admin).await) == next.key_id
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guard_that_never_comes_back_does_not_hold_a_rotation_back_for_ever() {
+    on_both_with(QUICK, async |house| {
+        let admin = house.admin().await;
+        let before = active(&keys(&house, &admin).await);
+        let next = announced_while_somebody_left(&house, &admin).await;
+        house.clock.advance(Duration::from_secs(9 * 60));
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(active(&keys(&house, &admin).await), before);
+        house.clock.advance(Duration::from_secs(61));
+        until("the new key signs", async || {
+            active(&keys(&house, &admin).await) == next.key_id
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_rotates_at_the_same_time_gets_the_same_key() {
+    on_both_with(&["--key-announced-for", "1h"], async |house| {
+        let admin = house.admin().await;
+        let (client, token) = (trust(&house), admin.clone());
+        let made = at_once(6, move |_| {
+            let (mut client, token) = (client.clone(), token.clone());
+            async move {
+                let request = with(&token, pb::RotateKeyRequest::default());
+                let key = client.rotate_key(request).await.expect("announced");
+                key.into_inner().key_id
+            }
+        })
+        .await;
+        assert!(made.iter().all(|key| *key == made[0]), "{made:?}");
+        assert_eq!(keys(&house, &admin).await.keys.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_replicas_that_see_an_old_key_one_replaces_it() {
+    at_both(async |place| {
+        if place.url.starts_with("sqlite:") {
+            return;
+        }
+        let settings = &["--key-announced-for", "0s", "--key-max-age", "30d"];
+        let here = House::open(place.clone(), settings).await;
+        let there = House::open_at(place.clone(), settings, here.clock.clone()).await;
+        let before = active(&keys(&here, &here.admin().await).await);
+        here.clock.advance(Duration::from_secs(31 * 24 * 60 * 60));
+        let admin = here.admin().await;
+        for house in [&here, &there] {
+            until("another key signs", async || {
+                active(&keys(house, &admin).await) != before
+            })
+            .await;
+        }
+        // Each has looked after the ring several times since.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        for house in [&here, &there] {
+            let listed = keys(house, &admin).await;
+            assert_eq!(listed.keys.len(), 2, "{listed:?}");
+        }
+        here.close().await;
+        there.close().await;
+    })
+    .await;
+}
+
+/// Otherwise each would wait for the other to learn its key, which nobody brings.
+#[tokio::test]
+async fn of_two_replicas_with_files_of_their_own_one_begins_a_rotation_by_age() {
+    at_both(async |place| {
+        if place.url.starts_with("sqlite:") {
+            return;
+        }
+        let file = |name: &str| place.folder.path().join(name);
+        std::fs::copy(file("keys.json"), file("other.json")).expect("copied");
+        let other = file("other.json").display().to_string();
+        let aged = ["--key-announced-for", "0s", "--key-max-age", "30d"];
+        let here = House::open(place.clone(), &aged).await;
+        let mut config = place.config(&aged);
+        config.keys.keys = Some(other.clone().into());
+        let there = House::open_with_at(place.clone(), config, here.clock.clone()).await;
+        here.clock.advance(Duration::from_secs(31 * 24 * 60 * 60));
+        let read =
+            |name: &str| KeyRing::load(&file(name), FilePermissions::Private).expect("a ring");
+        let count = || read("keys.json").kids().count() + read("other.json").kids().count();
+        until("one has begun", async || count() == 3).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(count(), 3);
+        // The operator brings the file; what was begun goes on.
+        let (from, to) = match read("keys.json").kids().count() {
+            2 => ("keys.json", "other.json"),
+            _ => ("other.json", "keys.json"),
+        };
+        std::fs::copy(file(from), file(to)).expect("copied");
+        until("the new key signs at the one that began", async || {
+            let ring = read(from);
+            ring.infos().all(|key| key.status != KeyStatus::Announced)
+        })
+        .await;
+        here.close().await;
+        there.close().await;
     })
     .await;
 }
