@@ -287,7 +287,11 @@ mod tests {
                         assert_eq!(verified, asking.verify(signature, message), "{signature}");
                         taken += usize::from(verified.is_ok());
                     }
-                    for odd in [format!("{signature}="), format!("{signature}AAAA"), "+/".into()] {
+                    for odd in [
+                        format!("{signature}="),
+                        format!("{signature}AAAA"),
+                        "+/".into(),
+                    ] {
                         assert!(ready.verify(&odd, message).is_err());
                         assert!(asking.verify(&odd, message).is_err());
                     }

@@ -36,7 +36,11 @@ impl<'a> Names<'a> {
     fn add(&mut self, name: Cow<'a, str>) -> bool {
         let number = as_number(&name);
         let known = match number {
-            Some(number) => self.usual.iter().take(self.count).any(|held| *held == number),
+            Some(number) => self
+                .usual
+                .iter()
+                .take(self.count)
+                .any(|held| *held == number),
             None => self.long.as_ref() == Some(&name),
         };
         if known || self.more.contains(&name) {

@@ -82,10 +82,7 @@ impl StreamToken {
     /// Ends this stream of answers with the token, with UNAUTHENTICATED and the reason. Behind a
     /// [`crate::Guard`] every stream is cut without it; behind a plain interceptor, which sees no
     /// method, the handler does.
-    pub fn cut<T, S>(
-        &self,
-        answers: S,
-    ) -> impl Stream<Item = Result<T, Status>> + Send + use<T, S>
+    pub fn cut<T, S>(&self, answers: S) -> impl Stream<Item = Result<T, Status>> + Send + use<T, S>
     where
         S: Stream<Item = Result<T, Status>> + Send,
     {

@@ -1,9 +1,10 @@
-//! The test kit: an issuer of tokens good and bad, revocations at will, an assertion about the
+//! The test kit: an issuer of tokens good and bad, revocations at will, assertions about the
 //! access rules, a clock set by hand, predictable randomness.
 
 mod feed;
 mod issuer;
 mod policy;
+mod walk;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use crate::ambient::{Clock, Entropy};
 pub use feed::MemoryFeed;
 pub use issuer::{Defect, Draft, Issuer};
 pub use policy::assert_access;
+pub use walk::assert_let_in;
 
 /// A clock that moves only when told to.
 #[derive(Debug)]

@@ -128,8 +128,7 @@ async fn behind_a_plain_interceptor_a_handler_ends_its_streams_with_the_token() 
     let clock = ManualClock::shared(NOW_MICROS);
     let issuer = Issuer::new(clock.clone());
     let feed = MemoryFeed::new(clock);
-    let mut interceptor =
-        token_required(issuer.verifier()).with_revocations(feed.revocations());
+    let mut interceptor = token_required(issuer.verifier()).with_revocations(feed.revocations());
     let (one, other) = (issuer.user(7, "user"), issuer.user(8, "user"));
     let mut streams = [&one, &other].map(|draft| {
         let admitted = interceptor.call(request(&draft.bearer())).unwrap();

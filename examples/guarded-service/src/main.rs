@@ -1,7 +1,8 @@
 //! A small service of somebody else's, behind the guard: its own proto, its own roles.
 //!
 //! `NOTES_KEYS` is the key file of the auth service; `NOTES_LISTEN` where to listen. With
-//! `AUTH_ENDPOINT` and `NOTES_TOKEN_FILE` it follows the trust feed, too.
+//! `AUTH_ENDPOINT` and `NOTES_TOKEN_FILE` it follows the trust feed, too; with `NOTES_ARCHIVE`, the
+//! address of another one, every note is written there as well, by the same caller.
 
 mod board;
 mod trust;
@@ -31,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     trust::say(&format!("listening on {}", incoming.local_addr()?))?;
     Server::builder()
         .layer(guard.layer())
-        .add_service(NoteServiceServer::new(Board::new(guard)))
+        .add_service(NoteServiceServer::new(Board::new(guard, trust::archive()?)))
         .serve_with_incoming(incoming)
         .await?;
     Ok(())

@@ -13,6 +13,8 @@ use secrecy::SecretString;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use crate::board::Archive;
+
 /// Follows the trust feed, if the environment says where it is.
 pub(crate) fn follow(known: Arc<LiveRevocations>, ring: SharedRing) -> Result<(), Box<dyn Error>> {
     let Ok(endpoint) = env::var("AUTH_ENDPOINT") else {
@@ -35,6 +37,15 @@ pub(crate) fn follow(known: Arc<LiveRevocations>, ring: SharedRing) -> Result<()
     let channel = Channel::from_shared(endpoint)?.connect_lazy();
     tokio::spawn(feed.named("notes").run(channel));
     Ok(())
+}
+
+/// The archive, if the environment names one.
+pub(crate) fn archive() -> Result<Option<Archive>, Box<dyn Error>> {
+    let Ok(endpoint) = env::var("NOTES_ARCHIVE") else {
+        return Ok(None);
+    };
+    let channel = Channel::from_shared(endpoint)?.connect_lazy();
+    Ok(Some(Archive::new(channel)))
 }
 
 /// Says something to who started the service.

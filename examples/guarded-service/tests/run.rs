@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millgate_guard::testing::{Issuer, assert_access};
+use millgate_guard::testing::{Issuer, assert_access, assert_let_in};
 use millgate_guard::{FilePermissions, KeyRing, SharedRing, SystemClock, SystemEntropy};
 use pb::note_service_client::NoteServiceClient;
 use tonic::transport::Channel;
@@ -24,7 +24,10 @@ const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors
 struct Running {
     process: Child,
     notes: NoteServiceClient<Channel>,
+    channel: Channel,
     issuer: Issuer,
+    address: String,
+    keys: std::path::PathBuf,
     _folder: tempfile::TempDir,
 }
 
@@ -36,26 +39,42 @@ impl Drop for Running {
 }
 
 async fn start() -> Running {
+    start_with(None).await
+}
+
+/// Starts the example, with another one's keys and that one as its archive.
+async fn start_with(archive: Option<&Running>) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys.json");
-    KeyRing::create_file(&keys, &SystemEntropy, &SystemClock).unwrap();
+    match archive {
+        Some(archive) => drop(std::fs::copy(&archive.keys, &keys).unwrap()),
+        None => KeyRing::create_file(&keys, &SystemEntropy, &SystemClock).unwrap(),
+    }
     let ring = KeyRing::load(&keys, FilePermissions::Private).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_guarded-service"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guarded-service"));
+    command
         .env("NOTES_KEYS", &keys)
         .env("NOTES_LISTEN", "127.0.0.1:0")
         .env_remove("AUTH_ENDPOINT")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .env_remove("NOTES_ARCHIVE")
+        .stdout(Stdio::piped());
+    if let Some(archive) = archive {
+        command.env("NOTES_ARCHIVE", format!("http://{}", archive.address));
+    }
+    let mut process = command.spawn().unwrap();
     let mut line = String::new();
     let mut said = BufReader::new(process.stdout.take().unwrap());
     said.read_line(&mut line).unwrap();
-    let address = line.trim().rsplit(' ').next().unwrap();
+    let address = line.trim().rsplit(' ').next().unwrap().to_owned();
     let endpoint = Channel::from_shared(format!("http://{address}")).unwrap();
+    let channel = endpoint.connect().await.unwrap();
     Running {
-        notes: NoteServiceClient::new(endpoint.connect().await.unwrap()),
+        notes: NoteServiceClient::new(channel.clone()),
+        channel,
         issuer: Issuer::over(SharedRing::new(ring), Arc::new(SystemClock)),
         process,
+        address,
+        keys,
         _folder: folder,
     }
 }
@@ -85,6 +104,57 @@ fn every_method_has_the_rule_that_its_authors_have_in_mind() {
             ("notes.v1.NoteService/ClearBoard", "role editor fresh 300"),
         ],
     );
+}
+
+/// The names of callers, and the tokens that they send.
+fn callers(issuer: &Issuer) -> [(&'static str, String); 4] {
+    [
+        ("reader", issuer.user(1, "reader").bearer()),
+        ("author", issuer.user(2, "author").bearer()),
+        ("editor", issuer.user(3, "editor").bearer()),
+        (
+            "importer",
+            issuer.service("importer", "notes.write").bearer(),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_method_lets_in_whom_its_authors_have_in_mind_and_nobody_else() {
+    let running = start().await;
+    assert_let_in(
+        running.channel.clone(),
+        DESCRIPTORS,
+        &callers(&running.issuer),
+        &[
+            (
+                "notes.v1.NoteService/ReadBoard",
+                &["nobody", "reader", "author", "editor", "importer"],
+            ),
+            (
+                "notes.v1.NoteService/WriteNote",
+                &["author", "editor", "importer"],
+            ),
+            ("notes.v1.NoteService/ClearBoard", &["editor"]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "ClearBoard as author: refused, ROLE_DENIED")]
+async fn a_table_that_says_otherwise_than_the_server_fails() {
+    let running = start().await;
+    assert_let_in(
+        running.channel.clone(),
+        DESCRIPTORS,
+        &callers(&running.issuer),
+        &[
+            ("notes.v1.NoteService/ReadBoard", &["nobody"]),
+            ("notes.v1.NoteService/ClearBoard", &["author", "editor"]),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -138,4 +208,24 @@ async fn the_example_runs_and_lets_in_whom_its_proto_names() {
         .unwrap()
         .into_inner();
     assert!(board.notes.is_empty());
+}
+
+#[tokio::test]
+async fn the_next_service_sees_the_same_caller_and_decides_by_itself() {
+    let archive = start().await;
+    let board = start_with(Some(&archive)).await;
+    let write = async |bearer: &str| {
+        let note = pb::WriteNoteRequest {
+            text: "a note".to_owned(),
+        };
+        board.notes.clone().write_note(with(bearer, note)).await
+    };
+    let reader = board.issuer.user(1, "reader").bearer();
+    assert_eq!(reason(write(&reader).await), "ROLE_DENIED");
+    let author = board.issuer.user(2, "author").bearer();
+    write(&author).await.unwrap();
+    let read = archive.notes.clone().read_board(pb::ReadBoardRequest {});
+    let archived = read.await.unwrap().into_inner().notes;
+    assert_eq!(archived.len(), 1);
+    assert_eq!(archived[0].author, "user:2");
 }

@@ -111,12 +111,18 @@ fn a_string_ends_at_its_quote_wherever_that_stands() {
     for length in 0..40 {
         for fill in ["a", "!", "#", "[", "\u{7f}", "\u{e9}", "\u{1f600}"] {
             let text = fill.repeat(length);
-            assert_eq!(string_of(&format!("{{\"a\":\"{text}\"}}")), Ok(text.clone()));
+            assert_eq!(
+                string_of(&format!("{{\"a\":\"{text}\"}}")),
+                Ok(text.clone())
+            );
             let escaped = format!("{{\"a\":\"{text}\\n{text}\"}}");
             assert_eq!(string_of(&escaped), Ok(format!("{text}\n{text}")));
             for control in ["\u{0}", "\u{1f}", "\n"] {
                 let broken = format!("{{\"a\":\"{text}{control}{text}\"}}");
-                assert_eq!(string_of(&broken), Err("a string holds a control character"));
+                assert_eq!(
+                    string_of(&broken),
+                    Err("a string holds a control character")
+                );
             }
         }
     }
