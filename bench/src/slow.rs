@@ -89,7 +89,7 @@ pub(crate) async fn measure(keys: &Keys, plan: &Plan, report: &mut Report) -> Re
 
 /// Sends, then an octet now and then; what the gateway says is never read.
 async fn slow(mut stream: TcpStream, head: String, body: usize) {
-    const SPACES: [u8; 64 * 1024] = [b' '; 64 * 1024];
+    static SPACES: [u8; 64 * 1024] = [b' '; 64 * 1024];
     // That the gateway hangs up is what may well happen; the place of this client stays empty.
     let mut sent = stream.write_all(head.as_bytes()).await;
     for _ in 0..body / SPACES.len() {

@@ -59,3 +59,6 @@ token=$(curl -sS --fail-with-body "http://$gateway/v1/auth/login" -H 'content-ty
 
 TOKEN=$token schemathesis --config-file "$config" run "http://$gateway/openapi.json" "$@"
 kill -0 "$server" 2>/dev/null || fail "the server did not outlive it"
+# Else most of it was asked by nobody, and refused as such.
+curl -sS --fail-with-body -o /dev/null "http://$gateway/v1/me" -H "authorization: Bearer $token" ||
+  fail "the one who ran it was locked out on the way"
