@@ -5,7 +5,7 @@ use super::example;
 use super::parameters;
 use super::path::Path;
 use super::responses;
-use super::schema::{Schemas, Side};
+use super::schema::{Behavior, Schemas, Side, behaves};
 use crate::api::{ACCESS_RULE, Binding, Body, option, text};
 use crate::csv::Shape;
 use crate::raw;
@@ -58,7 +58,7 @@ fn body(binding: &Binding, schemas: &mut Schemas<'_>) -> Option<Value> {
         let content = json!({"*/*": {"schema": {"type": "string", "format": "binary"}}});
         return Some(json!({"required": true, "content": content}));
     }
-    let (schema, example) = match &binding.body {
+    let (schema, example, required) = match &binding.body {
         Body::None => return None,
         Body::Whole => {
             let input = &binding.method.input;
@@ -73,7 +73,16 @@ fn body(binding: &Binding, schemas: &mut Schemas<'_>) -> Option<Value> {
             } else {
                 schemas.object(input, Side::Request, &bound)
             };
-            (schema, example::message(input, Side::Request, &bound))
+            // A message of which nothing must be said may be left out with its body.
+            let must_say = |field: &FieldDescriptor| {
+                behaves(field, Behavior::Required) && !bound.contains(&field.name())
+            };
+            let required = input.fields().any(|field| must_say(&field));
+            (
+                schema,
+                example::message(input, Side::Request, &bound),
+                required,
+            )
         }
         Body::Field(field) => {
             let side = if changes(&binding.method.input) {
@@ -81,6 +90,7 @@ fn body(binding: &Binding, schemas: &mut Schemas<'_>) -> Option<Value> {
             } else {
                 Side::Request
             };
+            let required = behaves(field, Behavior::Required);
             match field.kind().as_message() {
                 Some(message) if !field.is_list() && !field.is_map() => {
                     let bound: Vec<&str> = binding
@@ -92,11 +102,13 @@ fn body(binding: &Binding, schemas: &mut Schemas<'_>) -> Option<Value> {
                     (
                         schemas.message(message, side),
                         example::message(message, side, &bound),
+                        required,
                     )
                 }
                 _ => (
                     schemas.field(field, Side::Request),
                     example::value(field, Side::Request, 0).unwrap_or_default(),
+                    required,
                 ),
             }
         }
@@ -114,7 +126,7 @@ fn body(binding: &Binding, schemas: &mut Schemas<'_>) -> Option<Value> {
         return Some(json!({"required": true, "description": description, "content": content}));
     }
     let content = json!({"application/json": {"schema": schema, "example": example}});
-    Some(json!({"required": true, "content": content}))
+    Some(json!({"required": required, "content": content}))
 }
 
 /// Whether a request changes a resource by a mask: then its fields may be left out.

@@ -121,6 +121,10 @@ async fn the_document_says_what_the_descriptors_say() {
             .contains("`admin`, `user`")
     );
     assert!(create["responses"]["201"]["headers"]["Location"].is_object());
+    // Of some bodies nothing must be said, and then there need be none.
+    let rotate = &document["paths"]["/v1/keys:rotate"]["post"];
+    assert_eq!(create["requestBody"]["required"], true);
+    assert_eq!(rotate["requestBody"]["required"], false);
     let login = &document["paths"]["/login"]["post"];
     assert_eq!(login["operationId"], "Login_2");
     assert_eq!(login["security"], serde_json::json!([]));
