@@ -7,6 +7,7 @@ mod auth;
 mod changes;
 mod check;
 mod config;
+mod demo;
 mod domain;
 mod prepare;
 mod registration;
@@ -16,5 +17,6 @@ mod trust;
 
 pub use check::{Finding, check};
 pub use config::{ClientSecret, Config, DatabaseUrl};
+pub use demo::{Backdated, DemoHistory, DemoMarks, DemoOrder};
 pub use millgate_platform::Ambient;
 pub use prepare::{Prepared, prepare};

@@ -11,11 +11,14 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use millgate_contract::auth::v1 as auth;
 use millgate_contract::factory::v1 as pb;
+use millgate_contract::factory::v1::change_service_client::ChangeServiceClient;
 use millgate_contract::factory::v1::employee_service_client::EmployeeServiceClient;
 use millgate_contract::factory::v1::production_service_client::ProductionServiceClient;
+use support::apart::{Apart, as_world};
 use support::process::binary;
 use support::{ADMIN_PASSWORD, Backend, World, bearing, channel};
 
@@ -23,6 +26,7 @@ on_both_databases!(
     a_factory_with_others_in_it_is_left_alone,
     a_demo_is_whole_and_its_books_balance_and_a_second_run_doubles_nothing,
     a_demo_that_was_killed_goes_on_where_it_was,
+    a_demo_is_spread_over_the_year_and_nothing_else_moves,
 );
 
 fn demo(world: &World, args: &[&str]) -> Command {
@@ -424,12 +428,172 @@ async fn a_demo_that_was_killed_goes_on_where_it_was(world: World) {
     assert_eq!(stock.content(), whole.content());
 }
 
+async fn a_demo_is_spread_over_the_year_and_nothing_else_moves(world: World) {
+    let backdate = |args: &[&str]| {
+        let mut command = demo(&world, &[args, &["--backdate"]].concat());
+        command.arg("--data-dir").arg(world.data_folder());
+        if let Some(databases) = &world.databases {
+            command.env("FACTORY_DATABASE_URL", databases.factory().url());
+        }
+        told(command)
+    };
+    let (code, said, complained) = backdate(&SMALL);
+    assert_eq!((code, said.as_str()), (Some(1), ""), "{complained}");
+    assert!(
+        complained.contains("there is no demo S3N60"),
+        "{complained}"
+    );
+
+    assert_eq!(told(demo(&world, &SMALL)).0, Some(0));
+    // Somebody orders for a customer of the demo, what the demo did not.
+    let before = Stock::of(&world).await;
+    let admin = world.admin().await;
+    let request = pb::PlaceOrderRequest {
+        customer_id: before.customers[0].id,
+        lines: vec![pb::place_order_request::Line {
+            product_id: before.products[0].id,
+            quantity: 1,
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let others = world
+        .orders()
+        .place_order(bearing(&admin, request))
+        .await
+        .unwrap()
+        .into_inner();
+    let before = Stock::of(&world).await;
+    let (code, _, complained) = backdate(&["--seed", "4", "--orders", "60"]);
+    assert_eq!(code, Some(1), "{complained}");
+    assert_eq!(
+        Stock::of(&world).await.orders,
+        before.orders,
+        "another demo's"
+    );
+
+    let (code, said, complained) = backdate(&SMALL);
+    assert_eq!(code, Some(0), "{complained}");
+    assert!(said.contains("demo S3N60: 60 orders and"), "{said}");
+    let after = Stock::of(&world).await;
+    after.balances(&world).await;
+    assert_eq!(after.content(), before.content(), "only times have moved");
+    let seconds = |time: &Option<prost_types::Timestamp>| time.as_ref().unwrap().seconds;
+    const DAY: i64 = 24 * 60 * 60;
+    let made = seconds(&before.products[0].create_time);
+    let (own, demos): (Vec<_>, Vec<_>) =
+        after.orders.iter().partition(|order| order.id == others.id);
+    assert_eq!(own, [&others], "it stays where it is");
+    let placed: Vec<i64> = demos
+        .iter()
+        .map(|order| seconds(&order.create_time))
+        .collect();
+    assert!(
+        placed
+            .iter()
+            .all(|time| (made - 366 * DAY..=made).contains(time))
+    );
+    let span = placed.iter().max().unwrap() - placed.iter().min().unwrap();
+    assert!(span > 340 * DAY, "{} days", span / DAY);
+    for order in &demos {
+        let request = bearing(&admin, pb::ListOrderStatesRequest { id: order.id });
+        let states = world
+            .orders()
+            .list_order_states(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .states;
+        let times: Vec<i64> = states.iter().map(|state| seconds(&state.time)).collect();
+        assert!(times.is_sorted(), "{states:?}");
+        assert_eq!(times[0], seconds(&order.create_time));
+        assert_eq!(times.last(), Some(&seconds(&order.update_time)));
+    }
+    for run in after
+        .runs
+        .iter()
+        .filter(|run| run.state() != pb::RunState::Running)
+    {
+        assert_eq!(seconds(&run.finish_time) - seconds(&run.start_time), DAY);
+    }
+    let closed = after
+        .tickets
+        .iter()
+        .filter(|ticket| ticket.finish_time.is_some());
+    for ticket in closed {
+        let order = demos
+            .iter()
+            .find(|order| order.id == ticket.order_id)
+            .unwrap();
+        assert!(seconds(&order.create_time) < seconds(&ticket.create_time));
+        assert!(seconds(&ticket.create_time) <= seconds(&ticket.finish_time));
+    }
+    // Who did it stands in the log, and the log itself says when things were really written.
+    let mut changes = ChangeServiceClient::new(channel(&world.addresses.factory));
+    let request = pb::ListChangesRequest {
+        actor: "local".into(),
+        verb: "backdate".into(),
+        page_size: 1000,
+        ..Default::default()
+    };
+    // The publisher numbers them in a moment.
+    let numbered = async {
+        loop {
+            let page = changes.list_changes(bearing(&admin, request.clone())).await;
+            let found = page.unwrap().into_inner().changes;
+            if !found.is_empty() {
+                return found;
+            }
+        }
+    };
+    let told_of = tokio::time::timeout(Duration::from_secs(60), numbered)
+        .await
+        .unwrap();
+    assert!(
+        told_of
+            .iter()
+            .all(|change| change.resource_kind == "customers")
+    );
+    let request = pb::ListChangesRequest {
+        resource_kind: "orders".into(),
+        verb: "create".into(),
+        page_size: 1000,
+        ..Default::default()
+    };
+    let page = changes
+        .list_changes(bearing(&admin, request))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(
+        page.changes
+            .iter()
+            .all(|change| seconds(&change.time) >= made)
+    );
+
+    // Again, nothing more happens, and the demo is still known.
+    assert_eq!(backdate(&SMALL).0, Some(0));
+    let (code, said, complained) = told(demo(&world, &SMALL));
+    assert_eq!(code, Some(0), "{complained}");
+    assert!(
+        said.contains("made now: 0 orders, 0 production runs, 0 tickets"),
+        "{said}"
+    );
+    assert_eq!(Stock::of(&world).await.orders, after.orders);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_with_its_limits_on_is_waited_for() {
-    // The later setting counts.
-    let limits = ["--calls-per-second", "60"];
-    let world = World::start_with(Backend::Sqlite, &limits).await.unwrap();
+    let mut apart = Apart::new(Backend::Sqlite).await.unwrap();
+    let limit = ("MILLGATE_CALLS_PER_SECOND".to_owned(), "60".to_owned());
+    apart.environment.push(limit);
+    apart.run_auth();
+    apart.run_factory(None);
+    let world = as_world(&apart);
+    let begun = Instant::now();
     let (code, said, complained) = told(demo(&world, &SMALL));
     assert_eq!(code, Some(0), "{complained}");
     assert!(said.contains("made now: 60 orders"), "{said}");
+    // More than 400 calls, of which 200 may come at once.
+    assert!(begun.elapsed() > Duration::from_secs(2), "the limit was on");
 }

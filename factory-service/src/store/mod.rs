@@ -10,7 +10,7 @@ pub(crate) mod customer;
 pub(crate) mod email;
 pub(crate) mod employee;
 pub(crate) mod ledger;
-mod listing;
+pub(crate) mod listing;
 pub(crate) mod login;
 pub(crate) mod order;
 pub(crate) mod placing;

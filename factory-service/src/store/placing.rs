@@ -1,7 +1,7 @@
 //! Placing an order: what is offered, read under locks, and the rows of the order.
 //!
-//! On PostgreSQL an order of any number of lines takes four round trips: BEGIN, one statement that locks, one that
-//! writes, COMMIT (and two more with a `request_id`).
+//! On PostgreSQL an order of any number of lines takes five round trips: BEGIN, one statement that locks, one that
+//! writes, one for the log of changes, COMMIT (and two more with a `request_id`). `bench --only k` counts them.
 
 use millgate_platform::database::{Tx, violated};
 use millgate_platform::{Fault, Reason, on_tx};

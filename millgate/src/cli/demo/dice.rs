@@ -25,7 +25,7 @@ impl Dice {
 
     /// A number from 0 to `bound`, which itself is not among them.
     pub(super) fn below(&mut self, bound: u32) -> u32 {
-        let scaled = (self.roll() >> 32) * u64::from(bound) >> 32;
+        let scaled = ((self.roll() >> 32) * u64::from(bound)) >> 32;
         u32::try_from(scaled).unwrap_or_default()
     }
 
@@ -61,6 +61,7 @@ pub(super) enum Kind {
     Order = 5,
     Ticket = 6,
     Edition = 7,
+    Moment = 8,
 }
 
 /// The calls that make and move things. The numbers are in the request ids: they never change.

@@ -54,10 +54,12 @@ impl Edition {
     /// The email address of a customer.
     pub(super) fn email(self, name: &str, number: u32) -> String {
         let name = name.to_lowercase().replace(' ', ".");
-        format!(
-            "{name}.{number}@{}{DOMAIN}",
-            self.to_string().to_lowercase()
-        )
+        format!("{name}.{number}@{}", self.domain())
+    }
+
+    /// What stands behind the `@` there.
+    pub(super) fn domain(self) -> String {
+        format!("{}{DOMAIN}", self.to_string().to_lowercase())
     }
 
     /// The customer's number in an email address of this demo.

@@ -1,5 +1,6 @@
 //! `millgate demo`: fills a factory with believable data, through the public API.
 
+mod backdate;
 mod dice;
 mod edition;
 mod make;
@@ -49,6 +50,13 @@ pub(crate) struct Demo {
     /// Also where there are customers or products that are not of this demo.
     #[arg(long)]
     into_existing: bool,
+    /// Spreads a demo that is there over the year before it was made, instead of making one. The services stamp what they
+    /// do with their own clock, so this works in the factory's database itself: FACTORY_DATABASE_URL, else the one in the
+    /// data folder.
+    #[arg(long)]
+    backdate: bool,
+    #[command(flatten)]
+    database: backdate::Local,
     #[command(flatten)]
     factory: products::Factory,
     #[command(flatten)]
@@ -92,6 +100,9 @@ pub(crate) async fn run(demo: Demo) -> Result<(), Failure> {
         seed: demo.seed,
         orders: demo.orders,
     });
+    if demo.backdate {
+        return backdate::run(&demo.database, &plan).await;
+    }
     let at = demo.factory.at();
     long_session_at(&demo.remote, at, async |lines| {
         fill(&Clients::new(lines), &plan, &demo).await
@@ -127,6 +138,9 @@ async fn fill(clients: &Clients, plan: &Plan, demo: &Demo) -> Result<(), Failure
         made.tickets.get(),
         there
     ));
+    say(
+        "all of it is of today: `millgate demo --backdate` with the same seed and size spreads it over a year",
+    );
     if made.elsewhere.get() > 0 {
         say(&format!(
             "{} orders and tickets were moved by others, and left where they are",

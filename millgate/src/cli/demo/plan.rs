@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use millgate_contract::factory::v1::OrderState;
+
 use super::dice::{Dice, Kind};
 use super::edition::Edition;
-use super::road::{OrderGoal, TicketGoal};
+use super::road::{Next, OrderGoal, OrderVerb, TicketGoal};
 use super::words;
 
 /// The year is made in so many parts: first what is produced in each, then what is ordered.
@@ -313,7 +315,8 @@ impl Plan {
         for (product, needed) in (0_u32..).zip(self.needed(period)) {
             let number = 2 * (period * self.products + product);
             let mut dice = self.dice(Kind::Run, number);
-            let start = i64::from(period) * PERIOD + 60 * i64::from(dice.below(8 * 60));
+            // It is in the store when the first order of its part of the year comes.
+            let start = i64::from(period) * PERIOD - 2 * DAY + 60 * i64::from(dice.below(8 * 60));
             let employee = dice.below(self.employees);
             if needed > 0 {
                 // Batches of ten, with a little to spare.
@@ -351,6 +354,43 @@ impl Plan {
             }
         }
         runs
+    }
+
+    /// When an order was placed and moved, in seconds from the year's begin: its moments for PLACED and each state behind
+    /// it, in the order in which it met them. None is later than the year's end.
+    pub(super) fn moments(&self, number: u32) -> Vec<(OrderState, i64)> {
+        const HOUR: u32 = 60 * 60;
+        let mut dice = self.dice(Kind::Moment, number);
+        let slot = YEAR / i64::from(self.edition.orders);
+        let jitter = slot * i64::from(dice.below(1000)) / 1000;
+        let mut moment = YEAR * i64::from(number) / i64::from(self.edition.orders) + jitter;
+        let mut state = OrderState::Placed;
+        let mut moments = vec![(state, moment)];
+        let goal = self.order(number).goal;
+        while let Next::Do(verb) = goal.next(state) {
+            state = verb.leads_to();
+            let hours = match verb {
+                OrderVerb::Confirm => (2, 20),
+                OrderVerb::StartProduction => (24, 72),
+                OrderVerb::Ship => (48, 144),
+                OrderVerb::Complete => (48, 120),
+                OrderVerb::Cancel => (1, 48),
+            };
+            moment += i64::from(dice.between(hours.0 * HOUR, hours.1 * HOUR));
+            moments.push((state, moment.min(YEAR)));
+        }
+        moments
+    }
+
+    /// When the ticket about an order was opened, in seconds from the year's begin: some days after it was sent.
+    pub(super) fn ticket_moment(&self, order: u32, moments: &[(OrderState, i64)]) -> Option<i64> {
+        self.ticket(order)?;
+        let sent = moments
+            .iter()
+            .find(|(state, _)| *state == OrderState::Shipped)?
+            .1;
+        let days = self.dice(Kind::Moment, order).between(3, 20);
+        Some((sent + i64::from(days) * DAY).min(YEAR))
     }
 
     /// About how many calls it takes.
@@ -409,7 +449,10 @@ mod tests {
             runs.iter().map(|run| (run.product, run.start)).collect();
         let by_number: HashSet<u32> = runs.iter().map(|run| run.number).collect();
         assert_eq!((by_begin.len(), by_number.len()), (runs.len(), runs.len()));
-        assert!(runs.iter().all(|run| (0..YEAR).contains(&run.start)));
+        assert!(
+            runs.iter()
+                .all(|run| (-2 * DAY..YEAR - DAY).contains(&run.start))
+        );
         for end in [RunEnd::Completed, RunEnd::Cancelled, RunEnd::None] {
             assert!(runs.iter().any(|run| run.end == end), "{end:?}");
         }
@@ -426,6 +469,27 @@ mod tests {
         }
     }
     const MOST: u32 = super::super::edition::MOST_ORDERS;
+
+    #[test]
+    fn the_orders_lie_in_the_year_in_their_order_and_so_do_their_moves() {
+        for orders in [1, 60, 5_000] {
+            let plan = plan(1, orders);
+            let mut before = 0;
+            for number in 0..orders {
+                let moments = plan.moments(number);
+                assert!(
+                    moments.is_sorted_by_key(|(_, moment)| *moment),
+                    "{moments:?}"
+                );
+                assert!(
+                    moments
+                        .iter()
+                        .all(|(_, moment)| (before..=YEAR).contains(moment))
+                );
+                before = moments[0].1;
+            }
+        }
+    }
 
     #[test]
     fn a_small_factory_shows_every_state() {

@@ -55,6 +55,19 @@ pub(super) enum TicketVerb {
     Cancel,
 }
 
+impl OrderVerb {
+    /// The state behind it.
+    pub(super) fn leads_to(self) -> OrderState {
+        match self {
+            Self::Confirm => OrderState::Confirmed,
+            Self::StartProduction => OrderState::InProduction,
+            Self::Ship => OrderState::Shipped,
+            Self::Complete => OrderState::Completed,
+            Self::Cancel => OrderState::Cancelled,
+        }
+    }
+}
+
 impl OrderGoal {
     /// The next step of an order that stands there.
     pub(super) fn next(self, state: OrderState) -> Next<OrderVerb> {
@@ -131,13 +144,7 @@ mod tests {
     fn travelled(goal: OrderGoal) -> Vec<OrderState> {
         let mut states = vec![OrderState::Placed];
         while let Next::Do(verb) = goal.next(states[states.len() - 1]) {
-            states.push(match verb {
-                OrderVerb::Confirm => OrderState::Confirmed,
-                OrderVerb::StartProduction => OrderState::InProduction,
-                OrderVerb::Ship => OrderState::Shipped,
-                OrderVerb::Complete => OrderState::Completed,
-                OrderVerb::Cancel => OrderState::Cancelled,
-            });
+            states.push(verb.leads_to());
         }
         states
     }
