@@ -28,13 +28,17 @@ pub(crate) struct Args {
         long,
         value_enum,
         value_delimiter = ',',
-        value_name = "a,b,c,d,e,f,g,h,i"
+        value_name = "a,b,c,d,e,f,g,h,i,j,k"
     )]
     only: Vec<Which>,
 
     /// How many logins of each kind (h) compares.
     #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     pub(crate) arm: u32,
+
+    /// How many orders (j) has.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
+    pub(crate) orders: u32,
 
     /// Log as the services do, on standard error, e.g. `info`: a line for every call. Off by default.
     #[arg(long, value_name = "FILTER")]
@@ -62,6 +66,10 @@ pub(crate) enum Which {
     H,
     /// The gateway against the RPCs behind it.
     I,
+    /// ListOrders, its first page and its ten thousandth.
+    J,
+    /// The exchanges with PostgreSQL that a call takes.
+    K,
 }
 
 impl Args {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::cpu::cpu_time;
@@ -69,6 +70,21 @@ impl Load {
             async move {
                 first.await?;
                 second(number).await
+            }
+        }))
+    }
+
+    /// The same calls, one at a time whatever the plan says.
+    pub(crate) fn one_at_a_time(&self) -> Option<Self> {
+        let Self::Calls(call) = self else {
+            return None;
+        };
+        let (call, turn) = (call.clone(), Arc::new(Mutex::new(())));
+        Some(Self::calls(move |number| {
+            let (call, turn) = (call.clone(), turn.clone());
+            async move {
+                let _mine = turn.lock().await;
+                call(number).await
             }
         }))
     }
@@ -176,6 +192,7 @@ impl Slice {
 mod tests {
     use std::collections::HashSet;
     use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
 
@@ -210,6 +227,23 @@ mod tests {
             assert_eq!((turn.ok == 0, turn.failed > 0), (fails, fails));
         }
         assert!(Load::in_a_row(&good, &Load::computations(|_| Ok(()))).is_none());
+    }
+
+    #[tokio::test]
+    async fn calls_that_go_one_at_a_time_never_meet() {
+        let under_way = Arc::new(AtomicU32::new(0));
+        let calls = Load::calls(move |_| {
+            let under_way = under_way.clone();
+            async move {
+                let others = under_way.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                under_way.fetch_sub(1, Ordering::SeqCst);
+                (others == 0).then_some(()).ok_or_else(|| "met".to_owned())
+            }
+        });
+        assert!(calls.run(4, MOMENT).await.failed > 0);
+        let one = calls.one_at_a_time().expect("calls");
+        assert_eq!(one.run(4, MOMENT).await.failed, 0);
     }
 
     #[tokio::test]

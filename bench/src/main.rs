@@ -10,12 +10,14 @@ mod auth;
 mod client;
 mod cpu;
 mod double;
+mod exchanges;
 mod factory;
 mod keys;
 mod load;
 mod measure;
 mod memory;
 mod ordering;
+mod paging;
 mod reading;
 mod rpc;
 mod slow;
@@ -24,6 +26,7 @@ mod statements;
 mod table;
 mod through;
 mod verification;
+mod wire;
 
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -72,9 +75,18 @@ async fn bench(args: &Args) -> Result<Option<Report>, Problem> {
         })
     };
     let _logging = args.log.as_ref().map(log).transpose()?;
-    let needs_databases = [Which::C, Which::D, Which::E, Which::F, Which::G, Which::H]
-        .into_iter()
-        .any(|which| args.wants(which));
+    let needs_databases = [
+        Which::C,
+        Which::D,
+        Which::E,
+        Which::F,
+        Which::G,
+        Which::H,
+        Which::J,
+        Which::K,
+    ]
+    .into_iter()
+    .any(|which| args.wants(which));
     let stage = match needs_databases {
         true => Some(Stage::set().await?),
         false => None,
@@ -121,9 +133,21 @@ async fn measure(args: &Args, stage: Option<&Stage>) -> Result<Report, Problem> 
         return Ok(report);
     };
     if !stage.has_postgres() {
-        report.skip("(c) to (h) on PostgreSQL: no server answers; set MILLGATE_TEST_POSTGRES");
+        report.skip(
+            "(c) to (h), (j) and (k) on PostgreSQL: no server answers; set MILLGATE_TEST_POSTGRES",
+        );
     }
-    if args.wants(Which::C) || args.wants(Which::D) {
+    if args.wants(Which::K)
+        && let Some((factory, wire)) = stage.counted(&keys).await?
+    {
+        for line in exchanges::count(&factory, &wire).await? {
+            report.note(line);
+        }
+    }
+    if [Which::C, Which::D, Which::J]
+        .into_iter()
+        .any(|which| args.wants(which))
+    {
         with_factories(args, stage, &keys, &mut report).await?;
     }
     if [Which::E, Which::F, Which::G, Which::H]
@@ -151,6 +175,12 @@ async fn with_factories(
     if args.wants(Which::D) {
         for factory in &factories {
             report.add(ordering::measure(factory, keys, &plan).await?);
+        }
+    }
+    // Behind (d), which counts the orders.
+    if args.wants(Which::J) {
+        for factory in &factories {
+            report.add(paging::measure(factory, args.orders, &plan).await?);
         }
     }
     Ok(())

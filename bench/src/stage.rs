@@ -8,6 +8,7 @@ use crate::Problem;
 use crate::auth::Auth;
 use crate::factory::Factory;
 use crate::keys::Keys;
+use crate::wire::Wire;
 
 /// The folder and the databases.
 pub(crate) struct Stage {
@@ -15,6 +16,8 @@ pub(crate) struct Stage {
     postgres: Option<PostgresDatabase>,
     /// For the auth service.
     auth: Option<PostgresDatabase>,
+    /// For the factory whose messages are counted.
+    counted: Option<PostgresDatabase>,
 }
 
 impl Stage {
@@ -26,6 +29,7 @@ impl Stage {
                 .tempdir()?,
             postgres: PostgresDatabase::create().await,
             auth: PostgresDatabase::create().await,
+            counted: PostgresDatabase::create().await,
         })
     }
 
@@ -43,6 +47,16 @@ impl Stage {
             factories.push(Factory::start("PostgreSQL", postgres.url(), folder, keys).await?);
         }
         Ok(factories)
+    }
+
+    /// A factory whose messages to PostgreSQL are counted on their way, where there is one.
+    pub(crate) async fn counted(&self, keys: &Keys) -> Result<Option<(Factory, Wire)>, Problem> {
+        let Some(postgres) = &self.counted else {
+            return Ok(None);
+        };
+        let wire = Wire::to(postgres.url()).await?;
+        let factory = Factory::start("counted", wire.url(), self.folder.path(), keys).await?;
+        Ok(Some((factory, wire)))
     }
 
     /// An auth service on each database.
@@ -74,7 +88,10 @@ impl Stage {
 
     /// Removes all, whoever still uses them.
     pub(crate) async fn strike(self) -> Result<(), Problem> {
-        for postgres in [self.postgres, self.auth].into_iter().flatten() {
+        for postgres in [self.postgres, self.auth, self.counted]
+            .into_iter()
+            .flatten()
+        {
             postgres.remove().await;
         }
         self.folder.close()?;

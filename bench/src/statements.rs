@@ -29,6 +29,11 @@ pub(crate) type ProductRow = (
 pub(crate) const SELECT_PRODUCT: &str = "SELECT id, sku, name, description, unit_price_minor, currency, \
      tax_bp, reorder_threshold, on_hand, reserved, state, revision, create_time, update_time, delete_time FROM products WHERE id = $1";
 
+/// A page of products.
+pub(crate) const LIST_PRODUCTS: &str = "SELECT id, sku, name, description, unit_price_minor, currency, \
+     tax_bp, reorder_threshold, on_hand, reserved, state, revision, create_time, update_time, delete_time FROM products \
+     WHERE (delete_time IS NULL) ORDER BY id LIMIT $1";
+
 const CUSTOMER: &str = "SELECT id, shipping_address FROM customers WHERE (id = $1 OR user_id = $2) AND delete_time IS NULL";
 const OFFER: &str = "SELECT (SELECT id FROM customer) AS customer_id, \
      (SELECT shipping_address FROM customer) AS customer_address, id, sku, name, unit_price_minor, currency, tax_bp, \
@@ -176,6 +181,7 @@ mod tests {
             .map(|(columns, _)| columns)
             .expect("columns");
         assert!(product.contains(columns), "{columns}");
+        assert!(LIST_PRODUCTS.contains(columns));
     }
 
     #[test]
