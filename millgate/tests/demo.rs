@@ -528,6 +528,34 @@ async fn a_demo_is_spread_over_the_year_and_nothing_else_moves(world: World) {
         assert!(seconds(&order.create_time) < seconds(&ticket.create_time));
         assert!(seconds(&ticket.create_time) <= seconds(&ticket.finish_time));
     }
+    // The ledger lies where the orders do.
+    for product in &after.products {
+        let request = pb::ListStockMovementsRequest {
+            product_id: product.id,
+            page_size: 1000,
+            ..Default::default()
+        };
+        let ledger = world
+            .products()
+            .list_stock_movements(bearing(&admin, request))
+            .await;
+        for row in ledger.unwrap().into_inner().movements {
+            let order = demos.iter().find(|order| order.id == row.order_id);
+            let run = after.runs.iter().find(|run| run.id == row.run_id);
+            match (row.kind(), order, run) {
+                (pb::StockMovementKind::Reserved, Some(order), _) => {
+                    assert_eq!(row.time, order.create_time, "{row:?}");
+                }
+                (pb::StockMovementKind::Produced, _, Some(run)) => {
+                    assert_eq!(row.time, run.finish_time, "{row:?}");
+                }
+                (pb::StockMovementKind::Released, Some(order), _) => {
+                    assert_eq!(row.time, order.update_time, "{row:?}");
+                }
+                _ => {}
+            }
+        }
+    }
     // Who did it stands in the log, and the log itself says when things were really written.
     let mut changes = ChangeServiceClient::new(channel(&world.addresses.factory));
     let request = pb::ListChangesRequest {
