@@ -117,6 +117,8 @@ impl Connection {
         self.seen().await?;
         let since = self.app.now().saturating_sub(micros(LEFT_AFTER));
         store::trust::back(&self.app.db, &self.guard, since).await?;
+        // What is committed and has no number yet belongs to what the guard must know before it is said to know all.
+        while store::trust::number(&self.app.db).await? > 0 {}
         let now = store::trust::feed(&self.app.db).await?;
         if feed == now.name && (1..=now.sequence).contains(&sequence) {
             self.told = sequence;

@@ -224,8 +224,9 @@ async fn the_next_service_sees_the_same_caller_and_decides_by_itself() {
     assert_eq!(reason(write(&reader).await), "ROLE_DENIED");
     let author = board.issuer.user(2, "author").bearer();
     write(&author).await.unwrap();
-    let read = archive.notes.clone().read_board(pb::ReadBoardRequest {});
-    let archived = read.await.unwrap().into_inner().notes;
+    let mut notes = archive.notes.clone();
+    let read = notes.read_board(pb::ReadBoardRequest {}).await;
+    let archived = read.unwrap().into_inner().notes;
     assert_eq!(archived.len(), 1);
     assert_eq!(archived[0].author, "user:2");
 }

@@ -13,7 +13,7 @@ use millgate_guard::{
     Expectations, FilePermissions, IssuedToken, LiveRevocations, Revocations as _, SharedRing,
     TokenSource, TrustFeed, Verifier,
 };
-use millgate_platform::{SystemEntropy, on, on_tx};
+use millgate_platform::{SystemEntropy, on_tx, on_write};
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tonic::{Code, Request, Status, Streaming};
@@ -417,7 +417,7 @@ async fn a_replica_that_learns_nothing_does_not_say_that_nothing_has_happened() 
         let mut stream = hello(&house, &token).await.expect("open");
         while !matches!(told(&mut stream).await, Ok(Told::Heartbeat(_))) {}
         let rename = "ALTER TABLE trust_feed RENAME TO trust_feed_gone";
-        on!(house.db, |c| sqlx::query(rename).execute(c).await.map(drop)).expect("renamed");
+        on_write!(house.db, |c| sqlx::query(rename).execute(c).await.map(drop)).expect("renamed");
         let end = loop {
             if let Err(status) = told(&mut stream).await {
                 break status;
