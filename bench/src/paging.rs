@@ -18,18 +18,20 @@ const PAGE: i32 = 50;
 /// The page of a million orders that is asked for: the one in the middle.
 const DEEP: u32 = 10_000;
 /// Orders that are written in one transaction: no statement reaches its time limit.
-const BATCH: i64 = 20_000;
+const BATCH: i64 = 10_000;
 
-/// Orders of one line, with their lines, straight into the tables: through PlaceOrder it would take an hour.
+/// Orders of three lines, as those that (d) leaves on the first page, straight into the tables: through PlaceOrder it would
+/// take an hour.
 const ORDERS: &str = "WITH RECURSIVE numbered (n) AS \
      (SELECT cast(1 AS bigint) UNION ALL SELECT n + 1 FROM numbered WHERE n < $1) \
      INSERT INTO orders (customer_id, state, subtotal_minor, tax_minor, total_minor, currency, shipping_address, notes, \
      cancel_reason, line_count, revision, create_time, update_time) \
-     SELECT (SELECT min(id) FROM customers) + n % 100, 'COMPLETED', 1250, 0, 1250, 'EUR', '', '', '', 1, 5, n, n FROM numbered";
+     SELECT (SELECT min(id) FROM customers) + n % 100, 'COMPLETED', 3750, 0, 3750, 'EUR', '', '', '', 3, 5, n, n FROM numbered";
 const LINES: &str = "INSERT INTO order_lines (order_id, position, product_id, sku, name, unit_price_minor, quantity, \
      discount_bp, discount_minor, line_total_minor, tax_bp, tax_minor) \
-     SELECT id, 0, (SELECT min(id) FROM products) + id % 1000, 'BENCH-1', 'A product of the benchmark', 1250, 1, 0, 0, 1250, \
-     0, 0 FROM orders WHERE id > $1";
+     SELECT orders.id, line.position, (SELECT min(id) FROM products) + (orders.id + 333 * line.position) % 1000, 'BENCH-123', \
+     'A product of the benchmark', 1250, 1, 0, 0, 1250, 0, 0 \
+     FROM orders, (SELECT 0 AS position UNION ALL SELECT 1 UNION ALL SELECT 2) AS line WHERE orders.id > $1";
 const NEWEST: &str = "SELECT coalesce(max(id), 0) FROM orders";
 const COUNT: &str = "SELECT count(*) FROM orders";
 
