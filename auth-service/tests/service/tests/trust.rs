@@ -418,11 +418,15 @@ async fn a_replica_that_learns_nothing_does_not_say_that_nothing_has_happened() 
         while !matches!(told(&mut stream).await, Ok(Told::Heartbeat(_))) {}
         let rename = "ALTER TABLE trust_feed RENAME TO trust_feed_gone";
         on_write!(house.db, |c| sqlx::query(rename).execute(c).await.map(drop)).expect("renamed");
-        let end = loop {
-            if let Err(status) = told(&mut stream).await {
-                break status;
+        let ends = async {
+            loop {
+                if let Err(status) = told(&mut stream).await {
+                    break status;
+                }
             }
         };
+        let end = tokio::time::timeout(2 * IN_TIME, ends).await;
+        let end = end.expect("no more heartbeats");
         assert_eq!(reason::<()>(Err(end)), "STORE_UNAVAILABLE");
     })
     .await;
