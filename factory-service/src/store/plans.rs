@@ -4,6 +4,7 @@
 
 use std::future::Future;
 
+use jiff::ToSpan as _;
 use millgate_platform::page::{Page, PageKey, PageRequest};
 use millgate_platform::testing::both_databases;
 use millgate_platform::{Cursor, Database, on, on_tx};
@@ -14,6 +15,7 @@ use super::{MIGRATIONS, change, customer, order, product, remembered, report, ti
 use crate::domain::change::Kind;
 use crate::domain::order::OrderState;
 use crate::domain::paging::OrderBy;
+use crate::domain::period::{self, Period};
 use crate::domain::text::Prefix;
 
 /// An order, a run and a ticket every ten minutes: that is 138 days.
@@ -237,6 +239,23 @@ async fn the_reports_of_a_day_read_that_day_by_an_index() {
             ],
         )
         .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_run_of_a_year_is_told_on_its_own_day() {
+    on_both(|db| async move {
+        fill(&db).await;
+        let day = |text: &str| period::date(text).expect("a date");
+        let utc = period::zone("UTC").expect("a zone");
+        let year = Period::new(day("1970-01-02"), day("1971-01-02"), utc, 366.days());
+        let days = year.expect("366 days").days();
+        let made = report::efficiency(&db, &days, None).await.expect("made");
+        let counts: Vec<i64> = made.iter().map(|made| made.run_count).collect();
+        // The 144th run was the first one of the second day.
+        assert_eq!(counts[..137], [144; 137]);
+        assert_eq!((counts[137], counts[138..].iter().sum::<i64>()), (129, 0));
     })
     .await;
 }

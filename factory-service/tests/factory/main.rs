@@ -16,6 +16,7 @@ mod customers;
 mod doors;
 mod employees;
 mod idempotency;
+mod import_memory;
 mod leaks;
 mod order_amounts;
 mod order_lists;

@@ -27,15 +27,15 @@ const CLIENTS: u64 = 8;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The binary on its database, which is killed and started again on the same port.
-struct Factory {
+pub(crate) struct Factory {
     folder: PathBuf,
     url: String,
-    listen: String,
-    child: Child,
+    pub(crate) listen: String,
+    pub(crate) child: Child,
 }
 
 impl Factory {
-    fn start(folder: PathBuf, url: String) -> Self {
+    pub(crate) fn start(folder: PathBuf, url: String) -> Self {
         let keys = folder.join("keys.json");
         KeyRing::create_file(&keys, &SystemEntropy, &SystemClock).expect("a ring");
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -86,7 +86,7 @@ impl Factory {
         assert!(found.status.success(), "{told}");
     }
 
-    fn issuer(&self) -> Issuer {
+    pub(crate) fn issuer(&self) -> Issuer {
         let ring = KeyRing::load(&self.folder.join("keys.json"), FilePermissions::Private);
         Issuer::over(
             SharedRing::new(ring.expect("a ring")),
@@ -248,7 +248,8 @@ async fn watcher(shared: Arc<Shared>, last: Arc<AtomicI64>) -> Vec<i64> {
     }
 }
 
-fn setting(name: &str, otherwise: u64) -> u64 {
+/// A number from the environment.
+pub(crate) fn setting(name: &str, otherwise: u64) -> u64 {
     std::env::var(name)
         .ok()
         .and_then(|text| text.parse().ok())
