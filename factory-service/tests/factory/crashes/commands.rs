@@ -21,6 +21,10 @@ const PRODUCTS: usize = 6;
 /// A call under a `request_id` of its own, sent until it is answered.
 macro_rules! call {
     ($shared:expr, $client:ident.$method:ident, $request:ident { $($field:ident $(: $value:expr)?),* $(,)? }) => {{
+        #[allow(
+            clippy::needless_update,
+            reason = "some of the requests have no other field"
+        )]
         let request = pb::$request {
             $($field $(: $value)?,)*
             request_id: uuid(),
