@@ -154,16 +154,19 @@ impl Call<'_> {
         }
         // What kind of octets are answered is known to the service alone.
         if !raw::is_given(binding) {
-            body::check_accept(sent)?;
+            self.unless_refused(binding, body::check_accept(sent))
+                .await?;
         }
-        let (body, _memory) = self.body(binding, body).await?;
+        let read = self.body(binding, body).await;
+        let (body, _memory) = self.unless_refused(binding, read).await?;
         let encoded = match self.message(binding, values, &body) {
             Ok(message) => Bytes::from(message.encode_to_vec()),
             Err(invalid) => return Err(self.refusal_before(binding, invalid).await),
         };
         drop(body);
 
-        let timeout = headers::timeout(sent, self.gateway.rules.deadline)?;
+        let timeout = headers::timeout(sent, self.gateway.rules.deadline);
+        let timeout = self.unless_refused(binding, timeout).await?;
         let answer = self.call(binding, encoded, timeout).await?;
         self.told(binding, answer)
     }
@@ -270,6 +273,20 @@ impl Call<'_> {
                 refusal
             }
             _ => invalid,
+        }
+    }
+
+    /// The same for what is wrong with the headers or the form of a request; what is merely too much is told at once.
+    pub(crate) async fn unless_refused<T>(
+        &self,
+        binding: &Binding,
+        read: Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        match read {
+            Err(invalid) if invalid.code == Code::InvalidArgument => {
+                Err(self.refusal_before(binding, invalid).await)
+            }
+            read => read,
         }
     }
 

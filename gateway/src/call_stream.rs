@@ -42,9 +42,13 @@ impl Call<'_> {
         let method = &binding.method;
         let form = match raw::is_given(binding) {
             true => None,
-            false => Some(server_stream::Form::accepted(&self.head.headers)?),
+            false => {
+                let form = server_stream::Form::accepted(&self.head.headers);
+                Some(self.unless_refused(binding, form).await?)
+            }
         };
-        let (body, _memory) = self.body(binding, body).await?;
+        let read = self.body(binding, body).await;
+        let (body, _memory) = self.unless_refused(binding, read).await?;
         let message = self
             .message(binding, values, &body)
             .and_then(|mut message| {
@@ -117,14 +121,18 @@ impl Call<'_> {
                 message,
             ));
         }
-        body::check_accept(&self.head.headers)?;
-        let form = client_stream::Form::sent(&self.head.headers)?;
-        let preconditions = Preconditions::from_headers(&self.head.headers)?;
+        let sent = &self.head.headers;
+        let told = body::check_accept(sent).and_then(|()| {
+            let form = client_stream::Form::sent(sent)?;
+            let preconditions = Preconditions::from_headers(sent)?;
+            Ok((form, preconditions, headers::timeout(sent, LONGEST)?))
+        });
+        let (form, preconditions, timeout) = self.unless_refused(binding, told).await?;
         let nothing = Preconditions::default();
         let rules = &self.gateway.rules;
         let upstream = &self.gateway.upstreams[method.upstream];
         let _place = rules.streams.admit(self.client, upstream)?;
-        let metadata = self.metadata(headers::timeout(&self.head.headers, LONGEST)?);
+        let metadata = self.metadata(timeout);
         let (sender, messages) = pipe(WAITING, rules.max_body_bytes);
         let mut call = Box::pin(upstream.call_with_stream(method.path.clone(), metadata, messages));
         let bounds = Bounds {

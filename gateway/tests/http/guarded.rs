@@ -110,6 +110,31 @@ async fn the_right_to_a_method_comes_before_the_message() {
         let challenge = "Bearer error=\"insufficient_scope\", scope=\"products.write\"";
         assert_eq!(denied.header("www-authenticate"), challenge);
     }
+    // Neither is the form of the message looked at, nor what is asked of the answer.
+    for (name, value, status, reason) in [
+        ("content-type", "text/plain", 415, "CONTENT_TYPE"),
+        ("content-encoding", "br", 415, "CONTENT_TYPE"),
+        ("accept", "image/png", 406, "NOT_ACCEPTABLE"),
+        ("grpc-timeout", "soon", 400, "FIELD_INVALID"),
+    ] {
+        let call = |token: &str| {
+            let request = guarded
+                .gate
+                .request("POST", "/v1/products")
+                .header("authorization", token)
+                .header(name, value);
+            match name {
+                "content-type" => request.body("{}"),
+                _ => request.json("{}"),
+            }
+        };
+        call(&customer).send().await.expect(403, "ROLE_DENIED");
+        call("Bearer forged")
+            .send()
+            .await
+            .expect(401, "TOKEN_INVALID");
+        call(&staff).send().await.expect(status, reason);
+    }
     assert_eq!(guarded.handled(), 0);
     let call = |body: &str| {
         guarded

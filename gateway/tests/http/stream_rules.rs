@@ -77,6 +77,9 @@ async fn who_may_not_call_is_told_so_whatever_they_stream() {
         let answered = lines(&gate, body).send().await;
         assert_eq!(answered.status, 403, "{body:?}: {answered:?}");
     }
+    let other = gate.signed("POST", "/v1/import").body("{}");
+    let answered = other.send().await;
+    assert_eq!(answered.status, 403, "of no type: {answered:?}");
     assert!(library.imported().is_empty());
 }
 
