@@ -270,6 +270,8 @@ async fn export(line: Line, file: &Path) -> Result<(), Failure> {
     let part = file.with_added_extension("part");
     let opened = File::create(&part).map_err(|error| named(&part, &error))?;
     let mut rows = csv::Writer::from_writer(opened);
+    // On standard error, and only where that is a terminal.
+    let progress = ProgressBar::no_length();
     let mut count = 0_u64;
     while let Some(told) = products.message().await? {
         let Some(product) = told.product else {
@@ -278,7 +280,9 @@ async fn export(line: Line, file: &Path) -> Result<(), Failure> {
         rows.serialize(row(product))
             .map_err(|error| Failure::Refused(format!("{}: {error}", part.display())))?;
         count += 1;
+        progress.inc(1);
     }
+    progress.finish_and_clear();
     let mut written = rows
         .into_inner()
         .map_err(|error| Failure::Refused(format!("{}: {error}", part.display())))?;
