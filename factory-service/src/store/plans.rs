@@ -163,8 +163,11 @@ where
     both_databases(&MIGRATIONS, test).await;
 }
 
+/// What is read, the statement, and the indexes that it is to use.
+type Expected<'a> = (&'a str, (String, Vec<Arg>), &'a [&'a str]);
+
 /// Asserts that each statement uses one of the indexes, and that none reads a large table whole or sorts one.
-async fn each_uses(db: &Database, statements: Vec<(&str, (String, Vec<Arg>), &[&str])>) {
+async fn each_uses(db: &Database, statements: Vec<Expected<'_>>) {
     const LARGE: [&str; 7] = [
         "orders",
         "order_lines",
