@@ -43,7 +43,9 @@ impl Ending {
     pub(super) fn may_be_witnessed(&mut self, request_id: &str, headers: &HeaderMap) {
         let mut credentials = HeaderMap::new();
         for entry in headers.get_all(AUTHORIZATION) {
-            credentials.append(AUTHORIZATION, entry.clone());
+            let mut entry = entry.clone();
+            entry.set_sensitive(true);
+            credentials.append(AUTHORIZATION, entry);
         }
         let credentials = MetadataMap::from_headers(credentials);
         self.witnessed = Some((request_id.to_owned(), credentials));
