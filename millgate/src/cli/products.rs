@@ -138,9 +138,10 @@ async fn import(line: Line, file: File, dry_run: bool, id: String) -> Result<(),
         read = &mut reading => match read {
             Ok(Ok(())) => call.await.map_err(Failure::from),
             Ok(Err(Unreadable { failure, stream })) => {
-                // The call is given up before its stream ends: an end would say that this was all.
+                // The call is given up, and its stream never ends: an end would say that this was all, and could go out
+                // before the call is taken back. It breaks with the connection, when this process ends.
                 drop(call);
-                drop(stream);
+                std::mem::forget(stream);
                 Err(failure)
             }
             Err(error) => Err(Failure::Refused(error.to_string())),
