@@ -198,32 +198,40 @@ def same(ours, theirs):
     return ours[0] >= 400 or ours[1] == theirs[1]
 
 
+def serve(path):
+    """The service behind both, in a process of its own: grpcio's `stop` at times waits for ever for a call whose
+    client has gone, and a process can be ended."""
+    server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[Library(Path(path))])
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    server.start()
+    server.wait_for_termination()
+
+
 def main():
     gateway = Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as folder:
         path = descriptors(folder)
-        server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[Library(path)])
-        upstream = server.add_insecure_port("127.0.0.1:0")
-        server.start()
+        service = subprocess.Popen([sys.executable, "-B", __file__, "--serve", path], stdout=subprocess.PIPE, text=True)
+        upstream = int(service.stdout.readline())
         ports = free_port(), free_port()
         config = Path(folder) / "envoy.json"
         config.write_text(json.dumps(envoy_config(ports[1], upstream, path)))
         settings = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")}
         log = open(os.environ.get("LOG", Path(folder) / "log"), "w")
         running = [
+            service,
             subprocess.Popen([gateway, "--listen", f"127.0.0.1:{ports[0]}", "--descriptors", path,
                               "--upstream", f"sample=http://127.0.0.1:{upstream}"], env=settings, stdout=log, stderr=log),
             subprocess.Popen([envoy_binary(), "-c", config, "--disable-hot-restart", "-l", "error"], stdout=log, stderr=log),
         ]
         try:
-            for port, process in zip(ports, running):
+            for port, process in zip(ports, running[1:]):
                 wait_for(port, process)
             results = [(case, ask(ports[0], case), ask(ports[1], case)) for case in CASES]
         finally:
             for process in running:
                 process.terminate()
                 process.wait(10)
-            server.stop(None)
     wrong = 0
     for case, ours, theirs in results:
         differs = not same(ours, theirs)
@@ -257,4 +265,4 @@ def write(results):
 
 
 if __name__ == "__main__":
-    main()
+    serve(sys.argv[2]) if sys.argv[1] == "--serve" else main()
