@@ -152,6 +152,8 @@ pub(crate) struct Audit {
     /// Lets a few verifications through at once: each reads the whole log.
     pub(crate) verifications: Arc<Semaphore>,
     summary: Mutex<Summary>,
+    /// Held by a pass of the sealer.
+    pass: tokio::sync::Mutex<()>,
     seen: Mutex<Seen>,
     pending: Gauge,
     failures: Counter,
@@ -169,6 +171,7 @@ impl Audit {
             path: checkpoints.to_owned(),
             verifications: Arc::new(Semaphore::new(VERIFICATIONS)),
             summary: Mutex::new(Summary::default()),
+            pass: tokio::sync::Mutex::default(),
             seen: Mutex::new(Seen::default()),
             pending: Gauge::default(),
             failures: Counter::default(),

@@ -29,7 +29,13 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub(crate) async fn run(app: Arc<App>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
-        told(&app.audit, pass(&app, false).await);
+        let own = app.clone();
+        // In a task of its own, which goes on when this one is dropped: a commit that nobody waited for to the end may have
+        // been made all the same, and its events would be written a second time.
+        let pass = tokio::spawn(async move { told(&own.audit, pass(&own, false).await) });
+        if let Err(error) = pass.await {
+            tracing::error!(%error, "a pass over the audit events broke off");
+        }
     }
 }
 
@@ -51,6 +57,7 @@ fn told(audit: &Audit, done: Result<(), Fault>) {
 }
 
 async fn pass(app: &Arc<App>, ended: bool) -> Result<(), Fault> {
+    let _alone = app.audit.pass.lock().await;
     write(app, ended).await?;
     while seal(app).await? == BATCH {}
     app.audit.pending.set(store::audit::waiting(&app.db).await?);
@@ -71,8 +78,8 @@ async fn write(app: &App, ended: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Events that are being written. Those that are not, because the database is away or the service ends in the middle, go
-/// back to wait.
+/// Events that are being written. Those that are not, because the database is away, go back to wait: an event is rather
+/// told twice, where a commit was made and its answer was lost, than never.
 struct InHand<'a> {
     records: Vec<Record>,
     audit: &'a Audit,

@@ -304,7 +304,7 @@ async fn an_administrator_takes_away_a_lost_one_and_nobody_else_does() {
             reason(remove(&house, &admin, "", ada.user.id).await),
             "STATE_CONFLICT"
         );
-        let told = house.sealed("remove_totp", 1).await;
+        let told = house.sealed("remove_totp done", 1).await;
         let row = format!("remove_totp done lost user:1 {} ", ada.user.id);
         assert!(told.iter().any(|told| told.starts_with(&row)), "{told:?}");
     })
