@@ -1,12 +1,12 @@
 //! A name and a password become a session.
 
 use super::attempt::Attempt;
-use super::{Issued, begin_family, credentials_invalid, second_step};
+use super::{Issued, add_token, credentials_invalid, second_step};
 use crate::app::App;
 use crate::audit::Event;
 use crate::domain::throttle::Counter;
 use crate::domain::{
-    Code, DeviceLabel, Email, EndReason, Password, RefreshToken, Session, Username,
+    Code, DeviceLabel, Email, EndReason, Password, Place, RefreshToken, Session, Username,
 };
 use crate::origin::Origin;
 use crate::store::{self, users::Credentials};
@@ -38,7 +38,7 @@ pub(crate) enum LoggedIn {
 ///
 /// Unknown name, wrong password, disabled account: the same answer, after the same work. The hash is computed with
 /// today's parameters where there is no account; an account whose hash is older costs what its hash says until its
-/// next login. Whether there is a second factor is not looked at before the password was good.
+/// next login. Whether there is a second factor is not told before the password was good.
 ///
 /// # Errors
 /// CREDENTIALS_INVALID; ACCOUNT_THROTTLED, MFA_THROTTLED and RATE_LIMITED after too many failures, before anything is
@@ -91,7 +91,7 @@ pub(crate) async fn log_in(
     };
     let id = proved.account.id;
     // Whoever turns a factor on raises the generation, which is checked when the session begins: none can come between.
-    let done = match (second_step::is_on(app, id).await?, code) {
+    let done = match (proved.account.has_second_factor, code) {
         (false, _) => begin(app, &proved, device, origin)
             .await?
             .map(LoggedIn::Complete),
@@ -199,7 +199,7 @@ pub(super) async fn open(
     };
     store::sessions::insert(tx, &session, &from).await?;
     let surplus = store::sessions::end_surplus(tx, user_id, &session.id, app.sessions, now).await?;
-    let refresh = begin_family(app, tx, &session).await?;
+    let refresh = add_token(app, tx, Place::first(&session.id)).await?;
     let event = Event {
         what: "login",
         subject: Some(user_id),

@@ -59,8 +59,14 @@ async fn begin_family(app: &App, tx: &mut Tx, session: &Session) -> Result<Refre
         session: session.id.clone(),
         number: store::refresh_tokens::begin_family(tx, &session.id).await?,
     };
+    add_token(app, tx, place).await
+}
+
+/// Adds a new refresh token.
+async fn add_token(app: &App, tx: &mut Tx, place: Place) -> Result<RefreshToken, Fault> {
+    let session = place.session.clone();
     let token = RefreshToken::generate(app.entropy.as_ref(), place);
-    store::refresh_tokens::insert(tx, &token, &session.id, app.now()).await?;
+    store::refresh_tokens::insert(tx, &token, &session, app.now()).await?;
     Ok(token)
 }
 

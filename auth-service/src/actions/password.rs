@@ -49,10 +49,10 @@ pub(crate) async fn change(
     let names = [user.username.as_deref(), user.email.as_deref()];
     fields.parse("new_password", new.avoid(names.into_iter().flatten()));
     fields.finish()?;
-    step_up::at_its_level(app, caller, id).await?;
     let account = store::users::credentials_by_id(&app.db, id)
         .await?
         .ok_or_else(revoked)?;
+    step_up::at_its_level(app, caller, &account)?;
     let attempt = prove(app, &account, current)
         .await
         .inspect_err(|fault| event(cause(fault)).refused(app, origin))?;

@@ -21,12 +21,6 @@ use crate::store::login_challenges::Challenge;
 use crate::store::second_factors::Factor;
 use crate::store::users::Credentials;
 
-/// Whether an account has a second factor in use.
-pub(super) async fn is_on(app: &App, user_id: i64) -> Result<bool, Fault> {
-    let factor = store::second_factors::by_user(&app.db, user_id).await?;
-    Ok(factor.is_some_and(|factor| factor.confirm_time.is_some()))
-}
-
 /// Keeps a login whose password was good until its code comes. None when the account has changed since.
 pub(super) async fn begin(
     app: &App,

@@ -11,7 +11,7 @@ use crate::domain::throttle::Counter;
 use crate::domain::{CODE_METHOD, Code, Micros, Password};
 use crate::origin::Origin;
 use crate::standing::{revoked, session_ended};
-use crate::store;
+use crate::store::{self, users::Credentials};
 use crate::tokens::AccessToken;
 
 /// A fresh access token of the caller's session.
@@ -51,7 +51,7 @@ pub(crate) async fn reauthenticate(
     let account = store::users::credentials_by_id(&app.db, id)
         .await?
         .ok_or_else(revoked)?;
-    let factor = second_step::is_on(app, id).await?;
+    let factor = account.has_second_factor;
     if factor && given.code.is_none() {
         return Err(Fault::field(
             "totp_code",
@@ -156,8 +156,8 @@ const FRESH: i64 = 15 * 60;
 ///
 /// # Errors
 /// FRESH_TOKEN_REQUIRED.
-pub(super) async fn at_its_level(app: &App, caller: &Caller, id: i64) -> Result<(), Fault> {
-    if !second_step::is_on(app, id).await? {
+pub(super) fn at_its_level(app: &App, caller: &Caller, account: &Credentials) -> Result<(), Fault> {
+    if !account.has_second_factor {
         return Ok(());
     }
     let with_code = caller.claims().amr.iter().any(|m| m == CODE_METHOD);

@@ -50,6 +50,16 @@ pub(crate) struct Place {
     pub(crate) number: i64,
 }
 
+impl Place {
+    /// That of the first token of a session.
+    pub(crate) fn first(session: &str) -> Self {
+        Self {
+            session: session.to_owned(),
+            number: 1,
+        }
+    }
+}
+
 const SECRET: usize = 32;
 /// 128 bits: RFC 2104 section 5 asks for half the hash at least, and 80 bits.
 const SEAL: usize = 16;

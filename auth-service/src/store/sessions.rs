@@ -50,10 +50,12 @@ pub(crate) struct Origin<'a> {
 }
 
 const INSERT: &str = "\
-    INSERT INTO sessions (id, user_id, device_label, address, user_agent, auth_time, amr, create_time, last_used_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    INSERT INTO sessions
+        (id, user_id, device_label, address, user_agent, auth_time, amr, create_time, last_used_time,
+         refresh_count, refresh_floor)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, 1)";
 
-/// Begins a session.
+/// Begins a session. The number of its first refresh token, which is to follow, is 1.
 pub(crate) async fn insert(
     tx: &mut Tx,
     session: &Session,

@@ -83,10 +83,7 @@ async fn session(db: &Database, user_id: i64, id: &str, at: i64) -> RefreshToken
     sessions::insert(&mut tx, &session, &origin)
         .await
         .expect("inserted");
-    let number = refresh_tokens::begin_family(&mut tx, id)
-        .await
-        .expect("begun");
-    let token = token(id, number);
+    let token = token(id, 1);
     refresh_tokens::insert(&mut tx, &token, id, at)
         .await
         .expect("inserted");

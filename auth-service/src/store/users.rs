@@ -143,6 +143,8 @@ pub(crate) struct Credentials {
     pub(crate) password_hash: String,
     /// The generation at which they were read.
     pub(crate) generation: i64,
+    /// Whether a second factor is in use. Whoever turns one on or off raises the generation.
+    pub(crate) has_second_factor: bool,
     state: String,
 }
 
@@ -153,12 +155,17 @@ impl Credentials {
     }
 }
 
-const CREDENTIALS_BY_USERNAME: &str =
-    "SELECT id, password_hash, generation, state FROM users WHERE username_canonical = $1";
-const CREDENTIALS_BY_EMAIL: &str =
-    "SELECT id, password_hash, generation, state FROM users WHERE email_canonical = $1";
-const CREDENTIALS_BY_ID: &str =
-    "SELECT id, password_hash, generation, state FROM users WHERE id = $1";
+/// The start of a `SELECT` of [`Credentials`].
+macro_rules! credentials {
+    () => {
+        "SELECT id, password_hash, generation, state, EXISTS (SELECT 1 FROM second_factors \
+         WHERE user_id = users.id AND confirm_time IS NOT NULL) AS has_second_factor FROM users "
+    };
+}
+
+const CREDENTIALS_BY_USERNAME: &str = concat!(credentials!(), "WHERE username_canonical = $1");
+const CREDENTIALS_BY_EMAIL: &str = concat!(credentials!(), "WHERE email_canonical = $1");
+const CREDENTIALS_BY_ID: &str = concat!(credentials!(), "WHERE id = $1");
 
 /// The credentials behind a user name.
 pub(crate) async fn credentials_by_username(
