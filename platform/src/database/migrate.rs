@@ -8,8 +8,8 @@ use std::{
 
 use futures::future::BoxFuture;
 use sqlx::{
-    SqlitePool,
-    migrate::Migrator,
+    Connection as _, PgConnection, SqlitePool,
+    migrate::{AppliedMigration, Migrate as _, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -68,6 +68,47 @@ pub(super) async fn postgres(
         ))
     })?
     .map_err(|error| failed(error.to_string()))
+}
+
+/// Refuses a file whose schema is not of these migrations, all of them and no others.
+pub(super) async fn sqlite_is_current(
+    pool: &SqlitePool,
+    migrations: &Migrations,
+) -> Result<(), StartError> {
+    let table = &migrations.sqlite.table_name;
+    let mut connection = pool.acquire().await.map_err(not_current)?;
+    let applied = connection.list_applied_migrations(table).await;
+    is_current(&migrations.sqlite, &applied.map_err(not_current)?)
+}
+
+/// The same of a PostgreSQL database.
+pub(super) async fn postgres_is_current(
+    options: &PgConnectOptions,
+    migrations: &Migrations,
+) -> Result<(), StartError> {
+    let table = &migrations.postgres.table_name;
+    let mut connection = PgConnection::connect_with(options)
+        .await
+        .map_err(not_current)?;
+    let applied = connection.list_applied_migrations(table).await;
+    // A failed goodbye changes nothing.
+    let _ = connection.close().await;
+    is_current(&migrations.postgres, &applied.map_err(not_current)?)
+}
+
+fn is_current(known: &Migrator, applied: &[AppliedMigration]) -> Result<(), StartError> {
+    let known = known.iter().map(|known| (known.version, &known.checksum));
+    if known.eq(applied.iter().map(|done| (done.version, &done.checksum))) {
+        return Ok(());
+    }
+    Err(not_current("other migrations have been run"))
+}
+
+fn not_current(why: impl std::fmt::Display) -> StartError {
+    let wrong = format!(
+        "the schema is not that of this version, which does not change it here: a service that starts does ({why})"
+    );
+    StartError::new("database migrations", wrong)
 }
 
 /// The compiler proves that the migrator's future can change threads only behind a type that

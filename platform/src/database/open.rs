@@ -32,6 +32,15 @@ pub(super) const SETTING: &str = "database URL";
 /// pays for it.
 const TRUST_IDLE_FOR: Duration = Duration::from_secs(1);
 
+/// What is done about a schema that is not today's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Schema {
+    /// It is brought up to date, and made where there is none.
+    Migrate,
+    /// The database is refused.
+    MustBeCurrent,
+}
+
 impl Database {
     /// Opens the database and brings its schema up to date.
     ///
@@ -46,12 +55,34 @@ impl Database {
         migrations: &Migrations,
         options: &DatabaseOptions,
     ) -> Result<Self, StartError> {
+        Self::open_as(url, migrations, options, Schema::Migrate).await
+    }
+
+    /// Opens a database that is there and whose schema is exactly today's, and changes nothing: for commands beside a
+    /// service, which may be of another version.
+    ///
+    /// # Errors
+    /// As [`Database::open`], and where there is no file, or the schema is another version's.
+    pub async fn open_existing(
+        url: &SecretString,
+        migrations: &Migrations,
+        options: &DatabaseOptions,
+    ) -> Result<Self, StartError> {
+        Self::open_as(url, migrations, options, Schema::MustBeCurrent).await
+    }
+
+    async fn open_as(
+        url: &SecretString,
+        migrations: &Migrations,
+        options: &DatabaseOptions,
+        schema: Schema,
+    ) -> Result<Self, StartError> {
         let url = url.expose_secret();
         let database = if let Some(rest) = url.strip_prefix("sqlite:") {
             let path = sqlite_path(rest).map_err(|error| StartError::new(SETTING, error))?;
-            open_sqlite(&path, migrations, options).await?
+            open_sqlite(&path, migrations, options, schema).await?
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            open_postgres(url, migrations, options).await?
+            open_postgres(url, migrations, options, schema).await?
         } else {
             return Err(StartError::new(
                 SETTING,
@@ -93,7 +124,12 @@ async fn open_sqlite(
     path: &Path,
     migrations: &Migrations,
     options: &DatabaseOptions,
+    schema: Schema,
 ) -> Result<Database, StartError> {
+    if schema == Schema::MustBeCurrent && !path.is_file() {
+        let missing = format!("there is no {}", path.display());
+        return Err(StartError::new(SETTING, missing));
+    }
     let failed = |error: &dyn std::fmt::Display| {
         StartError::new(SETTING, format!("cannot open {}: {error}", path.display()))
     };
@@ -106,6 +142,8 @@ async fn open_sqlite(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // What is deleted or erased is gone from the file, too, and not only from what is read of it.
+        .pragma("secure_delete", "on")
         .busy_timeout(options.acquire_timeout);
     let inserts = Inserts::default();
     let watched = inserts.clone();
@@ -119,7 +157,12 @@ async fn open_sqlite(
         .connect_with(connect.clone())
         .await
         .map_err(|error| failed(&error))?;
-    migrate::sqlite(&writer, path, migrations, options.migration_timeout).await?;
+    match schema {
+        Schema::Migrate => {
+            migrate::sqlite(&writer, path, migrations, options.migration_timeout).await?;
+        }
+        Schema::MustBeCurrent => migrate::sqlite_is_current(&writer, migrations).await?,
+    }
     let reader = SqlitePoolOptions::new()
         .max_connections(options.connections)
         .acquire_timeout(options.acquire_timeout)
@@ -140,12 +183,18 @@ async fn open_postgres(
     url: &str,
     migrations: &Migrations,
     options: &DatabaseOptions,
+    schema: Schema,
 ) -> Result<Database, StartError> {
     // The error of a bad URL may repeat it, password included: it is not passed on.
     let connect = PgConnectOptions::from_str(url)
         .map_err(|_| StartError::new(SETTING, "is not a valid postgres:// URL"))?;
     say_hello(&connect, options.acquire_timeout).await?;
-    migrate::postgres(&connect, migrations, options.migration_timeout).await?;
+    match schema {
+        Schema::Migrate => {
+            migrate::postgres(&connect, migrations, options.migration_timeout).await?;
+        }
+        Schema::MustBeCurrent => migrate::postgres_is_current(&connect, migrations).await?,
+    }
     let statement_timeout = options.statement_timeout.as_millis().to_string();
     let connect = connect.options([
         ("statement_timeout", statement_timeout.as_str()),

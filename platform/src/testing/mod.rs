@@ -119,10 +119,22 @@ impl PostgresDatabase {
         let mut admin = PgConnection::connect(&server)
             .await
             .expect("the test server answers");
-        sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        // As databases are elsewhere, names are sorted by the rules of a language: a statement that counts on the order
+        // of code points has to say so. A server that was built without them sorts as it will.
+        let create = format!("CREATE DATABASE {name}");
+        let with_rules = format!(
+            "{create} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+        );
+        if sqlx::query(AssertSqlSafe(with_rules))
             .execute(&mut admin)
             .await
-            .expect("the test user may create databases");
+            .is_err()
+        {
+            sqlx::query(AssertSqlSafe(create))
+                .execute(&mut admin)
+                .await
+                .expect("the test user may create databases");
+        }
         let url = with_database(&server, &name);
         Some(Self { server, name, url })
     }

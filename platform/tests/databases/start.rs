@@ -1,7 +1,7 @@
 use std::{os::unix::fs::PermissionsExt as _, time::Duration};
 
 use millgate_platform::{
-    Database, DatabaseOptions, StartError, on,
+    Affected as _, Database, DatabaseOptions, StartError, on, on_write,
     testing::{PostgresDatabase, sqlite_url},
 };
 
@@ -98,4 +98,72 @@ async fn a_file_that_is_no_database_is_refused() {
     )
     .expect("made");
     assert!(open(&format!("sqlite:{}", path.display())).await.is_err());
+}
+
+async fn is_opened_as_it_is_or_not_at_all(url: &str) {
+    let existing = async || {
+        Database::open_existing(&url.into(), &MIGRATIONS, &DatabaseOptions::default()).await
+    };
+    let refused = existing().await.expect_err("there is nothing yet");
+    let why = refused.to_string();
+    assert!(
+        why.contains("there is no") || why.contains("not that of this version"),
+        "{why}"
+    );
+    let db = open(url).await.expect("made");
+    existing().await.expect("today's").close().await;
+    on_write!(db, |c| sqlx::query("DELETE FROM _sqlx_migrations")
+        .execute(c)
+        .await
+        .affected())
+    .expect("another version's");
+    let why = existing().await.expect_err("another version's").to_string();
+    assert!(why.contains("not that of this version"), "{why}");
+    let count: i64 = on!(db, |c| sqlx::query_scalar(
+        "SELECT count(*) FROM _sqlx_migrations"
+    )
+    .fetch_one(c)
+    .await)
+    .expect("counted");
+    assert_eq!(count, 0, "nothing was migrated");
+    db.close().await;
+}
+
+#[tokio::test]
+async fn a_command_beside_a_service_neither_makes_nor_migrates_a_database() {
+    let (url, folder) = sqlite_url();
+    is_opened_as_it_is_or_not_at_all(&url).await;
+    let (url, other) = sqlite_url();
+    Database::open_existing(&url.into(), &MIGRATIONS, &DatabaseOptions::default())
+        .await
+        .expect_err("no file");
+    assert_eq!(
+        std::fs::read_dir(other.path()).expect("a folder").count(),
+        0
+    );
+    drop(folder);
+    if let Some(database) = PostgresDatabase::create().await {
+        is_opened_as_it_is_or_not_at_all(database.url()).await;
+        database.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_gone_from_the_sqlite_file() {
+    let (url, folder) = sqlite_url();
+    let db = open(&url).await.expect("open");
+    let run = async |sql: &'static str| {
+        on_write!(db, |c| sqlx::query(sql).execute(c).await.affected()).expect(sql)
+    };
+    run("INSERT INTO things (name) VALUES ('Zerxes Quuxbaum'), ('Ada')").await;
+    run("UPDATE things SET name = '' WHERE name = 'Ada'").await;
+    run("DELETE FROM things WHERE name = 'Zerxes Quuxbaum'").await;
+    db.close().await;
+    let bytes = std::fs::read(folder.path().join("test.db")).expect("the file");
+    for gone in ["Zerxes", "Ada"] {
+        let found = bytes
+            .windows(gone.len())
+            .any(|part| part == gone.as_bytes());
+        assert!(!found, "{gone}");
+    }
 }
