@@ -59,6 +59,15 @@ pub(crate) struct Customer {
     pub erase_time: Option<i64>,
 }
 
+/// What of a customer's is still being worked on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Open {
+    /// Their orders.
+    pub(crate) orders: i64,
+    /// Their service tickets.
+    pub(crate) tickets: i64,
+}
+
 impl Customer {
     /// Takes note of a change: checks the revision that the caller read and counts on.
     ///
@@ -82,7 +91,10 @@ impl Customer {
         now: i64,
     ) -> Result<Option<i64>, Fault> {
         self.touch(etag, now)?;
-        self.refuse_while_open(open_orders)?;
+        self.refuse_while_open(Open {
+            orders: open_orders,
+            tickets: 0,
+        })?;
         self.delete_time = Some(now);
         Ok(self.user_id.take())
     }
@@ -110,19 +122,15 @@ impl Customer {
     /// Removes the personal data for good: gives the user that is to be deleted at the auth service.
     ///
     /// # Errors
-    /// STATE_CONFLICT when it is erased already, ETAG_MISMATCH, REFERENCED while orders are open.
-    pub(crate) fn erase(
-        &mut self,
-        open_orders: i64,
-        etag: &str,
-        now: i64,
-    ) -> Result<Option<i64>, Fault> {
+    /// STATE_CONFLICT when it is erased already, ETAG_MISMATCH, REFERENCED while orders or tickets are open: what is
+    /// written while they are worked on would tell of the person again.
+    pub(crate) fn erase(&mut self, open: Open, etag: &str, now: i64) -> Result<Option<i64>, Fault> {
         if self.erase_time.is_some() {
             let message = format!("customer {} is erased", self.id);
             return Err(Fault::new(Reason::StateConflict, message));
         }
         self.revise(etag, now)?;
-        self.refuse_while_open(open_orders)?;
+        self.refuse_while_open(open)?;
         self.fields = CustomerFields::erased();
         self.delete_time = self.delete_time.or(Some(now));
         self.erase_time = Some(now);
@@ -136,12 +144,17 @@ impl Customer {
         Ok(())
     }
 
-    fn refuse_while_open(&self, open_orders: i64) -> Result<(), Fault> {
-        if open_orders == 0 {
-            return Ok(());
-        }
-        let message = format!("customer {} has {open_orders} open orders", self.id);
-        Err(Fault::new(Reason::Referenced, message).with_metadata("open_orders", open_orders))
+    fn refuse_while_open(&self, open: Open) -> Result<(), Fault> {
+        let (what, name, count) = match open {
+            Open {
+                orders: 0,
+                tickets: 0,
+            } => return Ok(()),
+            Open { orders: 0, tickets } => ("service tickets", "open_tickets", tickets),
+            Open { orders, .. } => ("orders", "open_orders", orders),
+        };
+        let message = format!("customer {} has {count} open {what}", self.id);
+        Err(Fault::new(Reason::Referenced, message).with_metadata(name, count))
     }
 }
 
@@ -173,6 +186,10 @@ mod tests {
         }
     }
 
+    fn open(orders: i64, tickets: i64) -> Open {
+        Open { orders, tickets }
+    }
+
     #[test]
     fn a_customer_with_open_orders_is_neither_deleted_nor_erased() {
         let mut customer = customer();
@@ -188,8 +205,16 @@ mod tests {
         assert_eq!(
             customer
                 .clone()
-                .erase(1, "4", 9)
+                .erase(open(1, 0), "4", 9)
                 .expect_err("open")
+                .reason(),
+            Reason::Referenced
+        );
+        assert_eq!(
+            customer
+                .clone()
+                .erase(open(0, 1), "4", 9)
+                .expect_err("worked on")
                 .reason(),
             Reason::Referenced
         );
@@ -207,7 +232,7 @@ mod tests {
     #[test]
     fn nothing_personal_is_left_of_an_erased_customer_and_it_stays_gone() {
         let mut customer = customer();
-        assert_eq!(customer.erase(0, "", 9).expect("erased"), Some(70));
+        assert_eq!(customer.erase(open(0, 0), "", 9).expect("erased"), Some(70));
         let text = format!("{customer:?}");
         for personal in ["Ada", "Lovelace", "ada@", "555", "Street", "pays"] {
             assert!(!text.contains(personal), "{personal}");
@@ -217,7 +242,7 @@ mod tests {
             Reason::StateConflict
         );
         assert_eq!(
-            customer.erase(0, "", 10).expect_err("is").reason(),
+            customer.erase(open(0, 0), "", 10).expect_err("is").reason(),
             Reason::StateConflict
         );
         assert_eq!(

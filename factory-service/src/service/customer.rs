@@ -196,8 +196,8 @@ impl CustomerService for Customers {
         let before = store::lock(&mut work.tx, id, sight, Intent::End).await?;
         let before = before.ok_or_else(|| not_found(id))?;
         let mut customer = before.clone();
-        let open_orders = store::open_orders(&mut work.tx, id).await?;
-        let user = customer.delete(open_orders, &message.etag, work.now)?;
+        let open = store::open(&mut work.tx, id).await?;
+        let user = customer.delete(open.orders, &message.etag, work.now)?;
         self.0.end(&mut work.tx, &customer, user).await?;
         let (before, after) = (Seen::Customer(&before), Seen::Customer(&customer));
         work.changed("delete", before, after).await?;
@@ -272,7 +272,7 @@ impl CustomerService for Customers {
         let customer = store::lock(&mut work.tx, id, sight, Intent::End).await?;
         let mut customer = customer.ok_or_else(|| not_found(id))?;
         let user = customer.erase(
-            store::open_orders(&mut work.tx, id).await?,
+            store::open(&mut work.tx, id).await?,
             &message.etag,
             work.now,
         )?;

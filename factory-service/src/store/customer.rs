@@ -9,7 +9,7 @@ use super::listing::{Arg, Listing, fetch_listing};
 use super::{FOR_CHANGE, FOR_END, FOR_REFERENCE, on_postgres};
 use crate::domain::access::{Owner, Sight};
 use crate::domain::contact::{Email, Phone};
-use crate::domain::customer::{Customer, CustomerFields};
+use crate::domain::customer::{Customer, CustomerFields, Open};
 use crate::domain::name::Name;
 use crate::domain::paging::OrderBy;
 use crate::domain::text::Prefix;
@@ -43,7 +43,9 @@ const ID_OF: &str =
 const SAVE: &str = "UPDATE customers SET first_name = $2, last_name = $3, name_canonical = $4, email = $5, \
      email_canonical = $6, phone = $7, phone_canonical = $8, shipping_address = $9, notes = $10, user_id = $11, \
      revision = $12, update_time = $13, delete_time = $14, erase_time = $15, last_name_canonical = $16 WHERE id = $1";
-const OPEN_ORDERS: &str = "SELECT count(*) FROM orders WHERE customer_id = $1 AND state NOT IN ('COMPLETED', 'CANCELLED')";
+const OPEN: &str = "SELECT \
+     (SELECT count(*) FROM orders WHERE customer_id = $1 AND state NOT IN ('COMPLETED', 'CANCELLED')), \
+     (SELECT count(*) FROM service_tickets WHERE customer_id = $1 AND state NOT IN ('CLOSED', 'CANCELLED'))";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -248,15 +250,13 @@ pub(crate) async fn lock(
     Ok(row.map(Customer::from))
 }
 
-/// How many orders the customer still waits for. Exact while the profile is locked with [`Intent::End`].
+/// How many orders and tickets the customer still waits for. Exact while the profile is locked with [`Intent::End`].
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
-pub(crate) async fn open_orders(tx: &mut Tx, id: i64) -> Result<i64, Fault> {
-    Ok(on_tx!(tx, |c| sqlx::query_scalar(OPEN_ORDERS)
-        .bind(id)
-        .fetch_one(c)
-        .await)?)
+pub(crate) async fn open(tx: &mut Tx, id: i64) -> Result<Open, Fault> {
+    let (orders, tickets) = on_tx!(tx, |c| sqlx::query_as(OPEN).bind(id).fetch_one(c).await)?;
+    Ok(Open { orders, tickets })
 }
 
 /// Writes a profile that was locked in this transaction.
