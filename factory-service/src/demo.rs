@@ -56,14 +56,16 @@ const PART_MOVEMENTS: &str = "UPDATE stock_movements SET create_time = p.create_
      WHERE t.order_id = moved.order_id AND t.description LIKE $1 AND p.ticket_id = t.id \
      AND stock_movements.part_id = p.id";
 
-/// A run begins when the demo said; it was written down then, and took a day.
+/// `moved` is (sku, started, finished). A run began when the demo said; it was written down then, and took a day. Of a
+/// product of the demo, only the runs that began at a moment of the demo are the demo's.
 const RUNS: &str = "UPDATE production_runs SET create_time = start_time, \
-     finish_time = CASE WHEN finish_time IS NULL THEN NULL ELSE start_time + $2 END, \
-     update_time = CASE WHEN finish_time IS NULL THEN start_time ELSE start_time + $2 END \
-     WHERE product_id IN (SELECT id FROM products WHERE sku LIKE $1)";
-const RUN_MOVEMENTS: &str = "UPDATE stock_movements SET create_time = r.finish_time FROM production_runs r \
-     WHERE stock_movements.run_id = r.id AND r.finish_time IS NOT NULL \
-     AND r.product_id IN (SELECT id FROM products WHERE sku LIKE $1)";
+     finish_time = CASE WHEN finish_time IS NULL THEN NULL ELSE moved.finished END, \
+     update_time = CASE WHEN finish_time IS NULL THEN start_time ELSE moved.finished END \
+     FROM moved, products p WHERE p.sku = moved.sku AND production_runs.product_id = p.id \
+     AND production_runs.start_time = moved.started";
+const RUN_MOVEMENTS: &str = "UPDATE stock_movements SET create_time = r.finish_time \
+     FROM moved, products p, production_runs r WHERE p.sku = moved.sku AND r.product_id = p.id \
+     AND r.start_time = moved.started AND stock_movements.run_id = r.id AND r.finish_time IS NOT NULL";
 
 /// How what belongs to a demo is known.
 #[derive(Debug, Clone)]
@@ -117,7 +119,7 @@ impl DemoHistory {
         clock: SharedClock,
         marks: DemoMarks,
     ) -> Result<Self, StartError> {
-        let db = store::open(url, &DatabaseOptions::default()).await?;
+        let db = store::open_existing(url, &DatabaseOptions::default()).await?;
         Ok(Self {
             db,
             latest: clock.now_micros(),
@@ -182,31 +184,47 @@ impl DemoHistory {
         Ok(())
     }
 
-    /// Moves the runs to the times at which they were started, and what they produced with them. How many there are.
+    /// Moves runs to the times at which they were started, and what they produced with them, all or none: each is the
+    /// number of its product in the demo, and when it was started, in microseconds since the epoch. How many there are.
     ///
     /// # Errors
     /// STORE_UNAVAILABLE.
-    pub async fn backdate_runs(&self) -> Result<u64, Fault> {
-        let skus = format!("{}-%", self.marks.prefix);
+    pub async fn backdate_runs(&self, runs: &[(u32, i64)]) -> Result<u64, Fault> {
+        if runs.is_empty() {
+            return Ok(0);
+        }
         let mut tx = self.db.begin().await?;
-        let runs = on_tx!(tx, |c| sqlx::query(RUNS)
-            .bind(&skus)
-            .bind(A_DAY)
-            .execute(c)
-            .await
-            .affected())?;
-        on_tx!(tx, |c| sqlx::query(RUN_MOVEMENTS)
-            .bind(&skus)
-            .execute(c)
-            .await
-            .affected())?;
+        let moved = self.move_runs(&mut tx, RUNS, runs).await?;
+        self.move_runs(&mut tx, RUN_MOVEMENTS, runs).await?;
         tx.commit().await?;
-        Ok(runs)
+        Ok(moved)
     }
 
     /// Closes the database.
     pub async fn close(self) {
         self.db.close().await;
+    }
+
+    async fn move_runs(
+        &self,
+        tx: &mut Tx,
+        statement: &str,
+        runs: &[(u32, i64)],
+    ) -> Result<u64, Fault> {
+        let sql = format!(
+            "WITH moved (sku, started, finished) AS (VALUES {}) {statement}",
+            rows(1, runs.len(), 3)
+        );
+        Ok(on_tx!(tx, |c| {
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (product, started) in runs {
+                query = query
+                    .bind(format!("{}-{product}", self.marks.prefix))
+                    .bind(started)
+                    .bind((started + A_DAY).min(self.latest));
+            }
+            query.execute(c).await.affected()
+        })?)
     }
 
     async fn move_tickets(

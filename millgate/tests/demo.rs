@@ -463,6 +463,24 @@ async fn a_demo_is_spread_over_the_year_and_nothing_else_moves(world: World) {
         .await
         .unwrap()
         .into_inner();
+    // And makes more of a product of the demo.
+    let request = pb::CreateRunRequest {
+        run: Some(pb::ProductionRun {
+            product_id: before.products[0].id,
+            planned_quantity: 5,
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mut production = ProductionServiceClient::new(channel(&world.addresses.factory));
+    let run = production.create_run(bearing(&admin, request)).await;
+    let request = pb::CompleteRunRequest {
+        id: run.unwrap().into_inner().id,
+        produced_quantity: 5,
+        ..Default::default()
+    };
+    let run = production.complete_run(bearing(&admin, request)).await;
+    let others_run = run.unwrap().into_inner();
     let before = Stock::of(&world).await;
     let (code, _, complained) = backdate(&["--seed", "4", "--orders", "60"]);
     assert_eq!(code, Some(1), "{complained}");
@@ -509,8 +527,10 @@ async fn a_demo_is_spread_over_the_year_and_nothing_else_moves(world: World) {
         assert_eq!(times[0], seconds(&order.create_time));
         assert_eq!(times.last(), Some(&seconds(&order.update_time)));
     }
-    for run in after
-        .runs
+    let (own, demo_runs): (Vec<_>, Vec<_>) =
+        after.runs.iter().partition(|run| run.id == others_run.id);
+    assert_eq!(own, [&others_run], "it stays when it was");
+    for run in demo_runs
         .iter()
         .filter(|run| run.state() != pb::RunState::Running)
     {
@@ -598,6 +618,19 @@ async fn a_demo_is_spread_over_the_year_and_nothing_else_moves(world: World) {
             .iter()
             .all(|change| seconds(&change.time) >= made)
     );
+
+    // The database is as it must be.
+    let url = match &world.databases {
+        Some(databases) => databases.factory().url().to_owned(),
+        None => format!(
+            "sqlite:{}",
+            world.data_folder().join("factory.db").display()
+        ),
+    };
+    let mut check = binary("factory-service");
+    check.arg("check").env("FACTORY_DATABASE_URL", url);
+    let (code, said, complained) = told(check);
+    assert_eq!(code, Some(0), "{said}{complained}");
 
     // Again, nothing more happens, and the demo is still known.
     assert_eq!(backdate(&SMALL).0, Some(0));

@@ -42,6 +42,17 @@ pub(crate) async fn open(
     Database::open(url, &MIGRATIONS, options).await
 }
 
+/// Opens the factory's database as it is: for commands beside a service.
+///
+/// # Errors
+/// Names the setting that is wrong; also where there is no database, or its schema is another version's.
+pub(crate) async fn open_existing(
+    url: &SecretString,
+    options: &DatabaseOptions,
+) -> Result<Database, StartError> {
+    Database::open_existing(url, &MIGRATIONS, options).await
+}
+
 /// Where PostgreSQL must be told to lock the rows that it reads. SQLite has no such clause and needs none: a
 /// transaction there is the only one that writes.
 fn on_postgres<'a>(tx: &Tx, clause: &'a str) -> &'a str {

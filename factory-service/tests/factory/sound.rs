@@ -10,9 +10,13 @@ use crate::world::{World, config, ok, on_both, order_of};
 async fn findings(world: &World) -> Vec<Finding> {
     let settings = ["--database-url", &world.url, "--client-secret", "secret"];
     let settings = config(&settings).expect("good settings");
-    check(&settings.database_url, &settings.database)
+    let mut told = Vec::new();
+    let tell = |finding: &Finding| told.push(finding.clone());
+    let found = check(&settings.database_url, &settings.database, tell)
         .await
-        .expect("looked at")
+        .expect("looked at");
+    assert_eq!(found, told);
+    found
 }
 
 /// The rules that something is against.

@@ -7,13 +7,15 @@ use factory_service::{Backdated, DemoHistory, DemoMarks};
 use millgate_platform::SystemClock;
 
 use super::super::Failure;
-use super::plan::{Plan, YEAR};
+use super::plan::{PERIODS, Plan, YEAR};
 use super::progress::Progress;
 use crate::folder::Folder;
 use crate::serve::FactoryDatabaseUrl;
 use crate::terminal::say;
 
 const MICROS: i64 = 1_000_000;
+/// Runs of one transaction: it holds no lock for long.
+const RUNS_AT_ONCE: usize = 500;
 
 /// Where the factory's database is.
 #[derive(Debug, Clone, clap::Args)]
@@ -64,7 +66,7 @@ pub(super) async fn run(local: &Local, plan: &Plan) -> Result<(), Failure> {
     say(&format!(
         "demo {}: {orders} orders and {runs} production runs lie in the year before it was made",
         plan.edition
-    ));
+    ))?;
     Ok(())
 }
 
@@ -105,5 +107,13 @@ async fn spread(history: &mut DemoHistory, plan: &Plan) -> Result<(u64, u64), Fa
         }
         history.backdate(&backdated).await?;
     }
-    Ok((moved, history.backdate_runs().await?))
+    let runs: Vec<(u32, i64)> = (0..PERIODS)
+        .flat_map(|period| plan.runs(period))
+        .map(|run| (run.product, micros(run.start)))
+        .collect();
+    let mut runs_moved = 0;
+    for batch in runs.chunks(RUNS_AT_ONCE) {
+        runs_moved += history.backdate_runs(batch).await?;
+    }
+    Ok((moved, runs_moved))
 }
