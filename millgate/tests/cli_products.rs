@@ -73,7 +73,7 @@ async fn products_go_out_and_come_in_as_a_file(world: World) {
         "2 rows, 0 made, 0 changed, 2 as they were, 0 refused\n"
     );
 
-    // A row that is refused is told, and one that cannot be read ends the import before what was read is taken for all.
+    // A row that is refused is told; of a file with rows that cannot be read, or columns that there are not, nothing is sent.
     let bad = path("bad.csv");
     std::fs::write(
         &bad,
@@ -87,15 +87,34 @@ async fn products_go_out_and_come_in_as_a_file(world: World) {
     let broken = path("broken.csv");
     std::fs::write(
         &broken,
-        "sku,name,unit_price,currency\nM4,Pin,2,EUR\nM3,Pin,two,EUR\n",
+        "sku,name,unit_price,currency\nM4,Pin,2,EUR\nM3,Pin,two,EUR\nM2,Pin,2,EUR,9\n",
     )
     .unwrap();
     let (code, said, complained) = told(&products(&world, &["import", &broken]));
     assert_eq!((code, said.as_str()), (Some(1), ""));
     assert!(complained.contains("row 2: unit_price"), "{complained}");
+    assert!(complained.contains("row 3: "), "{complained}");
+    assert!(
+        complained.contains("2 of 3 rows cannot be read"),
+        "{complained}"
+    );
+    let misspelt = path("misspelt.csv");
+    std::fs::write(
+        &misspelt,
+        "sku,name,unit_price,currency,State\nM8,Bolt,1.50,EUR,inactive\n",
+    )
+    .unwrap();
+    for dry_run in [&["--dry-run"][..], &[]] {
+        let import = [&["import", misspelt.as_str()][..], dry_run].concat();
+        let (code, said, complained) = told(&products(&world, &import));
+        assert_eq!((code, said.as_str()), (Some(1), ""));
+        assert!(complained.contains("no column `State`"), "{complained}");
+    }
     let (_, said, _) = told(&products(&world, &["export", &out]));
     assert!(
         said.starts_with("3 products"),
         "nothing of the broken file: {said}"
     );
+    let written = std::fs::read_to_string(&out).unwrap();
+    assert!(written.contains("M8,\"Bolt, long\","), "{written}");
 }

@@ -1,7 +1,7 @@
 //! `millgate products`: the products as a CSV file.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -28,7 +28,8 @@ pub(crate) enum Command {
     ///
     /// The first line names the columns: sku, name, unit_price and currency are needed; description, on_hand, state
     /// (active or inactive), tax_rate_basis_points and reorder_threshold may be left out. A row is the product as it is
-    /// to be; an empty on_hand leaves the stock as it is.
+    /// to be; an empty on_hand leaves the stock as it is. Nothing is sent of a file with a column that is not one of
+    /// these, or with rows that cannot be read: all of them are told.
     Import {
         /// The file.
         file: PathBuf,
@@ -124,13 +125,21 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
 }
 
 async fn import(line: Line, file: File, dry_run: bool, id: String) -> Result<(), Failure> {
+    let (file, rows) = tokio::task::spawn_blocking(move || readable(file))
+        .await
+        .map_err(|error| Failure::Refused(error.to_string()))??;
+    if !dry_run {
+        complain(&format!(
+            "should this break off, go on with --request-id {id}"
+        ));
+    }
     let (sender, receiver) = mpsc::channel(AHEAD);
     let first = pb::ImportProductsRequest {
         dry_run,
         request_id: if dry_run { String::new() } else { id.clone() },
         row: None,
     };
-    let mut reading = tokio::task::spawn_blocking(move || read(file, first, sender));
+    let mut reading = tokio::task::spawn_blocking(move || read(file, rows, first, sender));
     let mut products = ProductServiceClient::new(line);
     let mut call = Box::pin(products.import_products(ReceiverStream::new(receiver)));
     let sent = tokio::select! {
@@ -159,13 +168,13 @@ async fn import(line: Line, file: File, dry_run: bool, id: String) -> Result<(),
         say(&format!(
             "row {} ({sku}): {} {field} {}",
             fault.row, fault.reason, fault.description
-        ));
+        ))?;
     }
     let would = if dry_run { "nothing was written: " } else { "" };
     say(&format!(
         "{would}{} rows, {} made, {} changed, {} as they were, {} refused",
         report.rows, report.created, report.updated, report.unchanged, report.refused
-    ));
+    ))?;
     if report.refused == 0 {
         return Ok(());
     }
@@ -175,7 +184,79 @@ async fn import(line: Line, file: File, dry_run: bool, id: String) -> Result<(),
     )))
 }
 
-/// A row that cannot be read, and the stream, which has not ended.
+/// The columns that there are; the first ones are needed.
+const COLUMNS: [&str; 9] = [
+    "sku",
+    "name",
+    "unit_price",
+    "currency",
+    "description",
+    "on_hand",
+    "state",
+    "tax_rate_basis_points",
+    "reorder_threshold",
+];
+const NEEDED: usize = 4;
+/// The most rows that are told one by one: nobody reads more.
+const MOST_TOLD: u64 = 100;
+
+fn reader(file: &File) -> csv::Reader<&File> {
+    csv::ReaderBuilder::new()
+        .trim(csv::Trim::Headers)
+        .from_reader(file)
+}
+
+/// Reads the whole file before any of it is sent, and tells of every row that cannot be read. Gives the file, at its
+/// beginning, and how many rows it has.
+fn readable(mut file: File) -> Result<(File, u64), Failure> {
+    let mut rows = reader(&file);
+    let header = rows
+        .headers()
+        .map_err(|error| Failure::Refused(format!("the first line: {error}")))?;
+    columns(header).map_err(|why| Failure::Refused(format!("the first line: {why}")))?;
+    let (mut count, mut bad) = (0, 0);
+    for row in rows.deserialize::<Row>() {
+        count += 1;
+        let Err(why) = row.map_err(|error| error.to_string()).and_then(message) else {
+            continue;
+        };
+        bad += 1;
+        if bad <= MOST_TOLD {
+            complain(&format!("row {count}: {why}"));
+        }
+    }
+    drop(rows);
+    if bad > 0 {
+        return Err(Failure::Refused(format!(
+            "{bad} of {count} rows cannot be read; nothing was sent"
+        )));
+    }
+    file.rewind()?;
+    Ok((file, count))
+}
+
+/// A misspelt column would else be one that was left out, and every row would be set to what stands for nothing.
+fn columns(header: &csv::StringRecord) -> Result<(), String> {
+    let known = COLUMNS.join(", ");
+    for (at, name) in header.iter().enumerate() {
+        if !COLUMNS.contains(&name) {
+            let name: String = name.chars().take(64).collect();
+            return Err(format!("there is no column `{name}`; there are {known}"));
+        }
+        if header.iter().take(at).any(|before| before == name) {
+            return Err(format!("`{name}` comes twice"));
+        }
+    }
+    match COLUMNS[..NEEDED]
+        .iter()
+        .find(|needed| !header.iter().any(|name| name == **needed))
+    {
+        None => Ok(()),
+        Some(missing) => Err(format!("`{missing}` is missing")),
+    }
+}
+
+/// A row that cannot be read, in a file that has changed since it was [`readable`], and the stream, which has not ended.
 struct Unreadable {
     failure: Failure,
     stream: mpsc::Sender<pb::ImportProductsRequest>,
@@ -184,14 +265,13 @@ struct Unreadable {
 /// Reads the file row by row.
 fn read(
     file: File,
+    rows: u64,
     first: pb::ImportProductsRequest,
     stream: mpsc::Sender<pb::ImportProductsRequest>,
 ) -> Result<(), Unreadable> {
     // On standard error, and only where that is a terminal.
-    let progress = ProgressBar::no_length();
-    let mut rows = csv::ReaderBuilder::new()
-        .trim(csv::Trim::Headers)
-        .from_reader(file);
+    let progress = ProgressBar::new(rows);
+    let mut rows = reader(&file);
     if stream.blocking_send(first).is_err() {
         return Ok(());
     }
@@ -290,7 +370,7 @@ async fn export(line: Line, file: &Path) -> Result<(), Failure> {
     written.flush()?;
     written.sync_all()?;
     std::fs::rename(&part, file).map_err(|error| named(file, &error))?;
-    say(&format!("{count} products in {}", file.display()));
+    say(&format!("{count} products in {}", file.display()))?;
     Ok(())
 }
 
@@ -344,6 +424,25 @@ mod tests {
             "99999999999999999999",
         ] {
             assert!(money(bad, "EUR").is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_column_that_is_misspelt_is_no_column_that_is_left_out() {
+        let header = |names: &[&str]| columns(&csv::StringRecord::from(names.to_vec()));
+        let needed = ["sku", "name", "unit_price", "currency"];
+        assert_eq!(header(&needed), Ok(()));
+        assert_eq!(header(&COLUMNS), Ok(()));
+        for wrong in ["State", "on-hand", "", "price", "name"] {
+            let with = [&needed[..], &[wrong]].concat();
+            let why = header(&with).expect_err(wrong);
+            assert!(why.contains(&format!("`{wrong}`")), "{why}");
+        }
+        for missing in 0..needed.len() {
+            let mut left = needed.to_vec();
+            let missing = left.remove(missing);
+            let why = header(&left).expect_err(missing);
+            assert!(why.contains(missing), "{why}");
         }
     }
 
