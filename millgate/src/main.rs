@@ -50,14 +50,8 @@ async fn main() -> ExitCode {
         Some(Command::Serve(args)) => serve::run(*args).await,
         Some(Command::Cli(command)) => return cli::run(*command).await,
         Some(Command::Policy) => policy(),
-        Some(Command::Errors) => {
-            terminal::say(errors::page().trim_end());
-            Ok(())
-        }
-        Some(Command::Settings) => {
-            terminal::say(settings::page().trim_end());
-            Ok(())
-        }
+        Some(Command::Errors) => print(&errors::page()),
+        Some(Command::Settings) => print(&settings::page()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,6 +65,9 @@ async fn main() -> ExitCode {
 fn policy() -> Result<(), StartError> {
     let page =
         policy::page().map_err(|error| StartError::new("access rules", error.to_string()))?;
-    terminal::say(page.trim_end());
-    Ok(())
+    print(&page)
+}
+
+fn print(page: &str) -> Result<(), StartError> {
+    terminal::say(page.trim_end()).map_err(terminal::unsaid)
 }

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::banner::{self, Addresses, Admin};
 use crate::folder::Folder;
-use crate::terminal::say;
+use crate::terminal::{say, unsaid};
 
 millgate_platform::secret_arg! {
     /// The first administrator's password, for AUTH_ADMIN_PASSWORD; one is generated and printed, once, when neither is set.
@@ -164,7 +164,7 @@ async fn start(args: Args) -> Result<Started, StartError> {
         .map(ExposeSecret::expose_secret);
     if let Some(password) = password {
         // At once: should the start still fail, nobody could ever know it.
-        say(&banner::first_password(&plan.admin, password));
+        say(&banner::first_password(&plan.admin, password)).map_err(unsaid)?;
     }
     let factory = factory_service::prepare(plan.factory, ambient.clone()).await?;
     let gateway = gateway::prepare(plan.gateway, ambient.entropy)?;
@@ -218,7 +218,7 @@ impl Started {
         if let Some(path) = &ready_file {
             write_ready_file(path, &addresses)?;
         }
-        say(&banner);
+        say(&banner).map_err(unsaid)?;
 
         tokio::select! {
             () = stop => {}

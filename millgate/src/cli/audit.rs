@@ -176,7 +176,7 @@ async fn list(line: Line, limit: usize, filter: Filter, output: Output) -> Resul
         }
         request.page_token = page.next_page_token;
     }
-    told.end("events");
+    told.end("events")?;
     Ok(())
 }
 
@@ -223,7 +223,7 @@ async fn export(line: Line, after: i64, filter: Filter) -> Result<(), Failure> {
         match events.message().await {
             Ok(Some(event)) => {
                 last = event.sequence;
-                say(&json("AuditEvent", &event)?.to_string());
+                say(&json("AuditEvent", &event)?.to_string())?;
             }
             Ok(None) => return Ok(()),
             Err(status) => {
@@ -302,7 +302,7 @@ impl Report {
         match all.verdict() {
             pb::AuditVerdict::Intact => {
                 if !output.json {
-                    say("The log is intact.");
+                    say("The log is intact.")?;
                 }
                 Ok(())
             }

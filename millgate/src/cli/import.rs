@@ -233,8 +233,7 @@ fn tell(output: Output, report: &pb::ImportUsersResponse, unread: &Unread) -> Re
         let left_out = unread.left_out.to_string();
         members.insert("unreadable_left_out".to_owned(), left_out.into());
     }
-    output.value(&value, || words(report, unread));
-    Ok(())
+    output.value(&value, || words(report, unread))
 }
 
 fn words(report: &pb::ImportUsersResponse, unread: &Unread) -> String {

@@ -113,7 +113,7 @@ pub(crate) async fn run(command: Command) -> Result<(), Failure> {
             session(&remote, async |line| {
                 let mut trust = TrustServiceClient::new(line);
                 trust.retire_key(timed(request)).await?;
-                say(&told);
+                say(&told)?;
                 Ok(())
             })
             .await
@@ -135,7 +135,7 @@ fn init(out: &std::path::Path, algorithm: Algorithm) -> Result<(), Failure> {
     KeyRing::create_file_with(out, kind, &SystemEntropy, &SystemClock)
         .map_err(|error| Failure::Refused(format!("--out (MILLGATE_KEYS): {error}")))?;
     let (file, name) = (out.display(), kind.as_str());
-    say(&format!("made {file} with one {name} key; {readers}"));
+    say(&format!("made {file} with one {name} key; {readers}"))?;
     Ok(())
 }
 
@@ -155,7 +155,7 @@ async fn list(line: Line, output: Output) -> Result<(), Failure> {
             ]
         })?;
     }
-    told.end("keys");
+    told.end("keys")?;
     Ok(())
 }
 

@@ -31,20 +31,25 @@ impl Output {
         words: impl FnOnce() -> String,
     ) -> Result<(), Failure> {
         if self.json {
-            say(&json(name, message)?.to_string());
+            say(&json(name, message)?.to_string())?;
         } else {
-            say(&words());
+            say(&words())?;
         }
         Ok(())
     }
 
     /// One object that is no message, or what a person wants to know of it.
-    pub(crate) fn value(self, value: &Value, words: impl FnOnce() -> String) {
+    pub(crate) fn value(
+        self,
+        value: &Value,
+        words: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
         if self.json {
-            say(&value.to_string());
+            say(&value.to_string())?;
         } else {
-            say(&words());
+            say(&words())?;
         }
+        Ok(())
     }
 }
 
@@ -78,7 +83,7 @@ impl List {
     ) -> Result<(), Failure> {
         self.rows += 1;
         match self.json {
-            Some(name) => say(&json(name, message)?.to_string()),
+            Some(name) => say(&json(name, message)?.to_string())?,
             None => {
                 // What people wrote must not move the cursor or colour the screen.
                 let plain = |cell: String| cell.replace(|c: char| c.is_control(), "\u{fffd}");
@@ -89,13 +94,14 @@ impl List {
     }
 
     /// The end.
-    pub(crate) fn end(self, what: &str) {
+    pub(crate) fn end(self, what: &str) -> Result<(), Failure> {
         if self.json.is_none() {
             if self.rows > 0 {
-                say(&self.table.to_string());
+                say(&self.table.to_string())?;
             }
-            say(&format!("{} {what}", self.rows));
+            say(&format!("{} {what}", self.rows))?;
         }
+        Ok(())
     }
 }
 

@@ -136,7 +136,7 @@ async fn list(line: Line, output: Output) -> Result<(), Failure> {
             })?;
         }
         if page.next_page_token.is_empty() {
-            told.end("service accounts");
+            told.end("service accounts")?;
             return Ok(());
         }
         request.page_token = page.next_page_token;

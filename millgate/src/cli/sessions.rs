@@ -108,7 +108,7 @@ async fn list(
             })?;
         }
         if page.next_page_token.is_empty() {
-            told.end("sessions");
+            told.end("sessions")?;
             return Ok(());
         }
         request.page_token = page.next_page_token;

@@ -63,7 +63,7 @@ pub(crate) fn run(command: &Command) -> Result<(), Failure> {
         "checks": checks.iter().map(|(name, result)| json!({"check": name, "result": result})).collect::<Vec<_>>(),
         "good": match &verdict { Some(Ok(_)) => json!(true), Some(Err(_)) => json!(false), None => Value::Null },
     });
-    output.value(&report, || words(&report, &checks));
+    output.value(&report, || words(&report, &checks))?;
     match verdict {
         Some(Err(fault)) => Err(Failure::Refused(format!(
             "{}: {}",

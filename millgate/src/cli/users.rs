@@ -341,7 +341,7 @@ async fn list(
             })?;
         }
         if page.next_page_token.is_empty() {
-            told.end("accounts");
+            told.end("accounts")?;
             return Ok(());
         }
         request.page_token = page.next_page_token;
@@ -369,8 +369,7 @@ pub(crate) fn tell_with_password(
             .map(|password| format!("\npassword (told only this once): {password}"))
             .unwrap_or_default();
         format!("{what}: {}{secret}", words(user))
-    });
-    Ok(())
+    })
 }
 
 fn words(user: &pb::User) -> String {

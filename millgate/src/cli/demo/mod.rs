@@ -130,22 +130,22 @@ async fn fill(clients: &Clients, plan: &Plan, demo: &Demo) -> Result<(), Failure
     say(&format!(
         "demo {}: {} products, {} customers, {} employees ({} mechanics), {} orders",
         plan.edition, plan.products, plan.customers, plan.employees, plan.mechanics, demo.orders
-    ));
+    ))?;
     say(&format!(
         "made now: {} orders, {} production runs, {} tickets; {} orders were there",
         made.orders.get(),
         made.runs.get(),
         made.tickets.get(),
         there
-    ));
+    ))?;
     say(
         "all of it is of today: `millgate demo --backdate` with the same seed and size spreads it over a year",
-    );
+    )?;
     if made.elsewhere.get() > 0 {
         say(&format!(
             "{} orders and tickets were moved by others, and left where they are",
             made.elsewhere.get()
-        ));
+        ))?;
     }
     Ok(())
 }
