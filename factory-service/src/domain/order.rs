@@ -178,8 +178,6 @@ pub(crate) struct OrderHead {
     pub shipping_address: String,
     /// What was said at the placing. The customer sees it too.
     pub notes: String,
-    /// How many lines it has.
-    pub line_count: i64,
     /// Why it was cancelled; empty while it is not.
     pub cancel_reason: String,
     /// Counts its moves.
@@ -254,7 +252,6 @@ mod tests {
             shipping_address: String::new(),
             notes: String::new(),
             cancel_reason: String::new(),
-            line_count: 1,
             revision: 1,
             create_time: 1,
             update_time: 1,

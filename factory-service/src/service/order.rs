@@ -168,10 +168,10 @@ impl OrderService for Orders {
         let mut fields = Fields::new();
         let state = fields.parse("state", order_state(message.state));
         let (state,) = fields.all((state,))?;
-        let customer_id = customer::id_of(&self.0.db, Owner::of_caller(&caller)?).await?;
+        let owner = Owner::of_caller(&caller)?;
         let filter = Filter {
             state,
-            customer_id: Some(customer_id),
+            user_id: owner.keys().1,
             ..Filter::default()
         };
         let newest_first = OrderBy {
@@ -181,6 +181,10 @@ impl OrderService for Orders {
         let (orders, next_page_token) = self
             .listed(&filter, newest_first, &page, &Who::of(caller))
             .await?;
+        if orders.is_empty() {
+            // Nothing was found, so nothing was said of the profile either.
+            customer::id_of(&self.0.db, owner).await?;
+        }
         Ok(Response::new(pb::ListMyOrdersResponse {
             orders,
             next_page_token,
@@ -263,11 +267,7 @@ impl Orders {
         page: &Page,
         who: &Who,
     ) -> Result<(Vec<pb::Order>, String), Fault> {
-        let mut heads = store::list(&self.0.db, filter, by, page).await?;
-        let found = heads.len();
-        heads.truncate(store::readable(&heads));
-        let is_cut = heads.len() < found;
-        let orders = store::with_lines(&self.0.db, heads).await?;
+        let (orders, is_cut) = store::list(&self.0.db, filter, by, page).await?;
         Ok(fitting_of_more(
             page,
             (&orders, is_cut),
@@ -343,6 +343,7 @@ fn parse_filter(message: &pb::ListOrdersRequest) -> Result<(Filter, OrderBy), Fa
         Filter {
             state,
             customer_id,
+            user_id: None,
             product_id,
             placed_after,
             placed_before,

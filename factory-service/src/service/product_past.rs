@@ -27,8 +27,11 @@ pub(super) async fn list_prices(
         std::mem::take(&mut message.page_token),
     );
     let page = factory.page(&caller, (size, &token), "ListProductPrices", &message)?;
-    let product_id = known(factory, message.product_id).await?;
+    let product_id = asked(message.product_id)?;
     let rows = ledger::prices(&factory.db, product_id, &page).await?;
+    if rows.is_empty() {
+        is_there(factory, product_id).await?;
+    }
     let (prices, next_page_token) =
         fitting(&page, &rows, |price| Cursor::id(price.id), price_message);
     Ok(Response::new(pb::ListProductPricesResponse {
@@ -51,8 +54,11 @@ pub(super) async fn list_movements(
         std::mem::take(&mut message.page_token),
     );
     let page = factory.page(&caller, (size, &token), "ListStockMovements", &message)?;
-    let product_id = known(factory, message.product_id).await?;
+    let product_id = asked(message.product_id)?;
     let rows = ledger::movements(&factory.db, product_id, &page).await?;
+    if rows.is_empty() {
+        is_there(factory, product_id).await?;
+    }
     let (movements, next_page_token) = fitting(
         &page,
         &rows,
@@ -65,15 +71,17 @@ pub(super) async fn list_movements(
     }))
 }
 
-/// The id of a product that is there, deleted or not.
-async fn known(factory: &Factory, asked: i64) -> Result<i64, Fault> {
+fn asked(product_id: i64) -> Result<i64, Fault> {
     let mut fields = Fields::new();
-    let id = fields.parse("product_id", id(asked));
+    let id = fields.parse("product_id", id(product_id));
     let (id,) = fields.all((id,))?;
+    Ok(id)
+}
+
+/// Asked where nothing was found: whether there is such a product, deleted or not.
+async fn is_there(factory: &Factory, id: i64) -> Result<(), Fault> {
     let found = products::get(&factory.db, id, Sight::All).await?;
-    found
-        .map(|product| product.id)
-        .ok_or_else(|| product::not_found(id))
+    found.map(drop).ok_or_else(|| product::not_found(id))
 }
 
 fn price_message(price: &Price) -> pb::ProductPrice {

@@ -110,15 +110,22 @@ impl ServiceTicketService for Tickets {
         let page = self
             .0
             .page(&caller, (size, &token), "ListMyTickets", &message)?;
-        let filter = match TicketSight::of(&caller) {
-            TicketSight::Mechanic { user_id } => Filter {
-                login: Some(user_id),
-                ..Filter::default()
-            },
-            TicketSight::All | TicketSight::Customer { .. } => Filter {
-                customer_id: Some(customer::id_of(&self.0.db, Owner::of_caller(&caller)?).await?),
-                ..Filter::default()
-            },
+        let (filter, owner) = match TicketSight::of(&caller) {
+            TicketSight::Mechanic { user_id } => {
+                let assigned = Filter {
+                    login: Some(user_id),
+                    ..Filter::default()
+                };
+                (assigned, None)
+            }
+            TicketSight::All | TicketSight::Customer { .. } => {
+                let owner = Owner::of_caller(&caller)?;
+                let own = Filter {
+                    user_id: owner.keys().1,
+                    ..Filter::default()
+                };
+                (own, Some(owner))
+            }
         };
         let newest_first = OrderBy {
             column: "id",
@@ -127,6 +134,10 @@ impl ServiceTicketService for Tickets {
         let (tickets, next_page_token) = self
             .listed(&filter, newest_first, &page, &Who::of(caller))
             .await?;
+        if let Some(owner) = owner.filter(|_| tickets.is_empty()) {
+            // Nothing was found, so nothing was said of the profile either.
+            customer::id_of(&self.0.db, owner).await?;
+        }
         Ok(Response::new(pb::ListMyTicketsResponse {
             tickets,
             next_page_token,

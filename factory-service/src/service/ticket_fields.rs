@@ -122,6 +122,7 @@ pub(super) fn parse_filter(message: &pb::ListTicketsRequest) -> Result<Filter, F
     Ok(Filter {
         state,
         customer_id,
+        user_id: None,
         employee_id,
         priority,
         login: None,

@@ -1,13 +1,11 @@
 //! The rows of orders.
 
-use std::collections::HashMap;
-
 use millgate_platform::database::Tx;
 use millgate_platform::page::Page;
 use millgate_platform::{Database, Fault, on, on_tx};
 use sqlx::AssertSqlSafe;
 
-use super::listing::{Arg, Listing, fetch_listing, placeholders};
+use super::listing::{Arg, Listing, fetch_listing};
 use super::product::money;
 use super::{FOR_CHANGE, bad_row, on_postgres};
 use crate::domain::access::{Actor, Sight};
@@ -24,12 +22,26 @@ macro_rules! columns {
     };
 }
 
+/// The columns of a line, beside those of its order.
+macro_rules! line_columns {
+    () => {
+        "l.order_id, l.product_id, l.sku, l.name, l.unit_price_minor, l.quantity, l.discount_bp, l.discount_minor, \
+         l.line_total_minor, l.tax_bp, l.tax_minor AS line_tax_minor"
+    };
+}
+
 /// What is another's reads as not there: one statement, one cost.
 const GET: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM orders WHERE id = $1 AND ($2 IS NULL OR EXISTS \
      (SELECT 1 FROM customers c WHERE c.id = orders.customer_id AND c.user_id = $2))"
+);
+/// The lines of an order that is locked.
+const LINES: &str = concat!(
+    "SELECT ",
+    line_columns!(),
+    " FROM order_lines l WHERE l.order_id = $1 ORDER BY l.position"
 );
 const MOVE: &str = "UPDATE orders SET state = $2, cancel_reason = $3, revision = $4, update_time = $5 WHERE id = $1";
 const INSERT_STATE: &str = "INSERT INTO order_states (order_id, state, actor, session, create_time) VALUES ($1, $2, $3, $4, $5)";
@@ -54,7 +66,6 @@ struct Row {
     shipping_address: String,
     notes: String,
     cancel_reason: String,
-    line_count: i64,
     revision: i64,
     create_time: i64,
     update_time: i64,
@@ -78,7 +89,6 @@ impl TryFrom<Row> for OrderHead {
             shipping_address: row.shipping_address,
             notes: row.notes,
             cancel_reason: row.cancel_reason,
-            line_count: row.line_count,
             revision: row.revision,
             create_time: row.create_time,
             update_time: row.update_time,
@@ -98,7 +108,18 @@ struct LineRow {
     discount_minor: i64,
     line_total_minor: i64,
     tax_bp: i64,
-    tax_minor: i64,
+    line_tax_minor: i64,
+}
+
+/// A line beside its order.
+#[derive(sqlx::FromRow)]
+struct WholeRow {
+    #[sqlx(flatten)]
+    head: Row,
+    #[sqlx(flatten)]
+    line: LineRow,
+    /// How many orders the list found, with those whose lines were left for the next page.
+    found: i64,
 }
 
 /// One order, if the caller may see it.
@@ -106,14 +127,12 @@ struct LineRow {
 /// # Errors
 /// STORE_UNAVAILABLE.
 pub(crate) async fn get(db: &Database, id: i64, sight: Sight) -> Result<Option<Order>, Fault> {
-    let row: Option<Row> = on!(db, |c| sqlx::query_as(GET)
+    let rows: Vec<WholeRow> = on!(db, |c| sqlx::query_as(AssertSqlSafe(whole(GET, false)))
         .bind(id)
         .bind(sight.owner())
-        .fetch_optional(c)
+        .fetch_all(c)
         .await)?;
-    let Some(row) = row else { return Ok(None) };
-    let orders = with_lines(db, vec![row.try_into()?]).await?;
-    Ok(orders.into_iter().next())
+    Ok(orders(rows)?.into_iter().next())
 }
 
 /// What a list of orders is restricted to.
@@ -123,6 +142,8 @@ pub(crate) struct Filter {
     pub state: Option<OrderState>,
     /// Only of this customer.
     pub customer_id: Option<i64>,
+    /// Only of the profile of this user, if it is not deleted.
+    pub user_id: Option<i64>,
     /// Only with this product.
     pub product_id: Option<i64>,
     /// Only those placed then or later, microseconds since the epoch.
@@ -131,7 +152,8 @@ pub(crate) struct Filter {
     pub placed_before: Option<i64>,
 }
 
-/// A page of orders, and one more where another page follows, without their lines.
+/// A page of orders, and one more where another page follows; and whether orders were left out because their lines
+/// would have been too many for one page.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
@@ -140,18 +162,22 @@ pub(crate) async fn list(
     filter: &Filter,
     by: OrderBy,
     page: &Page,
-) -> Result<Vec<OrderHead>, Fault> {
+) -> Result<(Vec<Order>, bool), Fault> {
     let (sql, args) = listing(filter, by, page);
-    let rows: Vec<Row> = fetch_listing!(db, Row, sql, args)?;
-    rows.into_iter().map(OrderHead::try_from).collect()
+    let rows: Vec<WholeRow> = fetch_listing!(db, WholeRow, sql, args)?;
+    let found = rows.first().map_or(0, |row| row.found);
+    let orders = orders(rows)?;
+    let is_cut = i64::try_from(orders.len()).is_ok_and(|read| read < found);
+    Ok((orders, is_cut))
 }
 
 /// The statement of a list. The orders with a product are found by their lines, which an index has in the order of the
 /// orders (SQLite takes the tables of a CROSS JOIN in the order in which they stand); a customer has few.
 pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec<Arg>) {
     let product = filter.product_id.map(Arg::Int);
-    let (listing, key) = match (product, filter.customer_id) {
-        (Some(product), None) => {
+    let is_of_one = filter.customer_id.is_some() || filter.user_id.is_some();
+    let (listing, key) = match product {
+        Some(product) if !is_of_one => {
             let from = concat!(
                 "SELECT ",
                 columns!(),
@@ -162,9 +188,13 @@ pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec
                 .and("l.product_id = ?", [product]);
             (listing, "l.order_id")
         }
-        (product, customer) => {
+        product => {
             let listing = Listing::new(concat!("SELECT ", columns!(), " FROM orders"))
-                .and_if("customer_id = ?", customer.map(Arg::Int))
+                .and_if("customer_id = ?", filter.customer_id.map(Arg::Int))
+                .and_if(
+                    "customer_id = (SELECT c.id FROM customers c WHERE c.user_id = ? AND c.delete_time IS NULL)",
+                    filter.user_id.map(Arg::Int),
+                )
                 .and_if(
                     "EXISTS (SELECT 1 FROM order_lines l WHERE l.order_id = orders.id AND l.product_id = ?)",
                     product,
@@ -172,7 +202,7 @@ pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec
             (listing, "id")
         }
     };
-    listing
+    let (heads, args) = listing
         .and_if(
             "state = ?",
             filter
@@ -181,79 +211,68 @@ pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec
         )
         .and_if("create_time >= ?", filter.placed_after.map(Arg::Int))
         .and_if("create_time < ?", filter.placed_before.map(Arg::Int))
-        .page_by_key(key, by.descending, page)
+        .page_by_key(key, by.descending, page);
+    (whole(&heads, by.descending), args)
 }
 
 /// The most lines that are read at once: ten of the largest orders.
 const MOST_LINES: i64 = 5000;
 
-/// How many of the orders, from the first, can be read with all their lines: at least one.
-pub(crate) fn readable(heads: &[OrderHead]) -> usize {
-    let mut lines = 0_i64;
-    let fits = |head: &&OrderHead| {
-        lines = lines.saturating_add(head.line_count);
-        lines <= MOST_LINES
-    };
-    heads.iter().take_while(fits).count().max(1)
+/// The statement that reads orders together with their lines, from the one that finds them: the first order, and those
+/// behind it until their lines are [`MOST_LINES`]. SQLite takes the tables of a CROSS JOIN in the order in which they
+/// stand. The long texts come with the first line alone, not five hundred times.
+fn whole(heads: &str, descending: bool) -> String {
+    let way = if descending { " DESC" } else { "" };
+    format!(
+        "WITH heads AS ({heads}), counted AS (SELECT heads.*, SUM(line_count) OVER (ORDER BY id{way}) AS lines_so_far, \
+         COUNT(*) OVER () AS found FROM heads) \
+         SELECT id, customer_id, state, subtotal_minor, counted.tax_minor, total_minor, currency, \
+         CASE WHEN l.position = 0 THEN shipping_address ELSE '' END AS shipping_address, \
+         CASE WHEN l.position = 0 THEN notes ELSE '' END AS notes, \
+         CASE WHEN l.position = 0 THEN cancel_reason ELSE '' END AS cancel_reason, \
+         revision, create_time, update_time, found, {} FROM counted CROSS JOIN order_lines l \
+         WHERE l.order_id = id AND (lines_so_far <= {MOST_LINES} OR lines_so_far = line_count) \
+         ORDER BY id{way}, l.position",
+        line_columns!()
+    )
 }
 
-/// The orders with their lines, which take one query for all of them.
-///
-/// # Errors
-/// STORE_UNAVAILABLE.
-pub(crate) async fn with_lines(db: &Database, heads: Vec<OrderHead>) -> Result<Vec<Order>, Fault> {
-    if heads.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = lines_of(heads.len());
-    let rows: Vec<LineRow> = on!(db, |c| {
-        let mut query = sqlx::query_as(AssertSqlSafe(sql));
-        for head in &heads {
-            query = query.bind(head.id);
+/// The orders of rows that come order by order, line by line.
+fn orders(rows: Vec<WholeRow>) -> Result<Vec<Order>, Fault> {
+    let mut orders: Vec<Order> = Vec::new();
+    for row in rows {
+        match orders.last_mut() {
+            Some(order) if order.head.id == row.head.id => {
+                let currency = order.head.totals.total.currency();
+                order.lines.push(line(row.line, currency)?);
+            }
+            _ => {
+                let head = OrderHead::try_from(row.head)?;
+                let first = line(row.line, head.totals.total.currency())?;
+                orders.push(Order {
+                    head,
+                    lines: vec![first],
+                });
+            }
         }
-        query.fetch_all(c).await
-    })?;
-    joined(heads, rows)
+    }
+    Ok(orders)
 }
 
-/// As [`with_lines`], for one order inside its transaction.
+/// The lines of an order that is locked in this transaction. A statement of its own: one that locks a row and reads
+/// others beside it would, after it waited, show the others as they were before.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
 pub(crate) async fn with_its_lines(tx: &mut Tx, head: OrderHead) -> Result<Order, Fault> {
-    let rows: Vec<LineRow> = on_tx!(tx, |c| sqlx::query_as(AssertSqlSafe(lines_of(1)))
+    let rows: Vec<LineRow> = on_tx!(tx, |c| sqlx::query_as(LINES)
         .bind(head.id)
         .fetch_all(c)
         .await)?;
-    let id = head.id;
-    let order = joined(vec![head], rows)?.into_iter().next();
-    order.ok_or_else(|| bad_row("order", id, "it was lost"))
-}
-
-fn lines_of(orders: usize) -> String {
-    format!(
-        "SELECT order_id, product_id, sku, name, unit_price_minor, quantity, discount_bp, discount_minor, \
-         line_total_minor, tax_bp, tax_minor FROM order_lines \
-         WHERE order_id IN ({}) ORDER BY order_id, position",
-        placeholders(1, orders)
-    )
-}
-
-fn joined(heads: Vec<OrderHead>, rows: Vec<LineRow>) -> Result<Vec<Order>, Fault> {
-    let mut lines: HashMap<i64, Vec<LineRow>> = HashMap::new();
-    for row in rows {
-        lines.entry(row.order_id).or_default().push(row);
-    }
-    let with_lines = |head: OrderHead| {
-        let currency = head.totals.total.currency();
-        let lines = lines.remove(&head.id).unwrap_or_default();
-        let lines = lines
-            .into_iter()
-            .map(|row| line(row, currency))
-            .collect::<Result<_, _>>()?;
-        Ok(Order { head, lines })
-    };
-    heads.into_iter().map(with_lines).collect()
+    let currency = head.totals.total.currency();
+    let lines = rows.into_iter().map(|row| line(row, currency));
+    let lines = lines.collect::<Result<_, _>>()?;
+    Ok(Order { head, lines })
 }
 
 fn line(row: LineRow, currency: Currency) -> Result<Line, Fault> {
@@ -268,7 +287,7 @@ fn line(row: LineRow, currency: Currency) -> Result<Line, Fault> {
         discount: money(row.discount_minor)?,
         line_total: money(row.line_total_minor)?,
         tax_rate: BasisPoints::stored(row.tax_bp),
-        tax: money(row.tax_minor)?,
+        tax: money(row.line_tax_minor)?,
         quantity: row.quantity,
         sku: row.sku,
         name: row.name,

@@ -160,7 +160,6 @@ pub(crate) async fn place(
         shipping_address: new.buyer.shipping_address.clone(),
         notes: new.notes.to_owned(),
         cancel_reason: String::new(),
-        line_count: count(&new.placement.lines),
         revision: 1,
         create_time: now,
         update_time: now,

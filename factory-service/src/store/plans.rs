@@ -270,13 +270,15 @@ async fn a_page_of_orders_is_found_by_an_index_whatever_it_is_of() {
         let list =
             |filter: order::Filter, after| order::listing(&filter, by("id", false), &page(after));
         let none = order::Filter::default;
+        // The lines of the orders that were found.
+        const LINES: &str = "l USING PRIMARY KEY or order_lines_pkey";
         each_uses(
             &db,
             vec![
                 (
                     "the ten-thousandth order",
                     list(none(), Some(10_000)),
-                    &["INTEGER PRIMARY KEY or orders_pkey"],
+                    &["INTEGER PRIMARY KEY or orders_pkey", LINES],
                 ),
                 (
                     "of a state",
@@ -287,7 +289,7 @@ async fn a_page_of_orders_is_found_by_an_index_whatever_it_is_of() {
                         },
                         Some(10_000),
                     ),
-                    &["orders_by_state"],
+                    &["orders_by_state", LINES],
                 ),
                 (
                     "of a customer",
@@ -298,7 +300,18 @@ async fn a_page_of_orders_is_found_by_an_index_whatever_it_is_of() {
                         },
                         None,
                     ),
-                    &["orders_by_customer"],
+                    &["orders_by_customer", LINES],
+                ),
+                (
+                    "of a person",
+                    list(
+                        order::Filter {
+                            user_id: Some(7),
+                            ..none()
+                        },
+                        None,
+                    ),
+                    &["customers_user_id_key", "orders_by_customer", LINES],
                 ),
                 (
                     "with a product",
@@ -309,7 +322,7 @@ async fn a_page_of_orders_is_found_by_an_index_whatever_it_is_of() {
                         },
                         None,
                     ),
-                    &["order_lines_product_id_order_id_key"],
+                    &["order_lines_product_id_order_id_key", LINES],
                 ),
                 (
                     "with a product, of a customer",
@@ -321,7 +334,7 @@ async fn a_page_of_orders_is_found_by_an_index_whatever_it_is_of() {
                         },
                         None,
                     ),
-                    &["orders_by_customer"],
+                    &["orders_by_customer", LINES],
                 ),
                 (
                     "of a day",
@@ -333,7 +346,7 @@ async fn a_page_of_orders_is_found_by_an_index_whatever_it_is_of() {
                         },
                         None,
                     ),
-                    &["orders_by_create_time"],
+                    &["orders_by_create_time", LINES],
                 ),
             ],
         )
@@ -462,6 +475,10 @@ async fn people_products_and_tickets_are_found_by_an_index() {
             login: Some(7),
             ..ticket::Filter::default()
         };
+        let own = ticket::Filter {
+            user_id: Some(7),
+            ..ticket::Filter::default()
+        };
         let of_customer = ticket::Filter {
             customer_id: Some(7),
             ..ticket::Filter::default()
@@ -504,6 +521,11 @@ async fn people_products_and_tickets_are_found_by_an_index() {
                     "a customer's tickets",
                     ticket::listing(&of_customer, by("id", true), &page(None)),
                     &["service_tickets_by_customer"],
+                ),
+                (
+                    "a person's tickets",
+                    ticket::listing(&own, by("id", true), &page(None)),
+                    &["customers_user_id_key", "service_tickets_by_customer"],
                 ),
             ],
         )

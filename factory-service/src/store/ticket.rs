@@ -168,6 +168,8 @@ pub(crate) struct Filter {
     pub state: Option<TicketState>,
     /// Only of this customer.
     pub customer_id: Option<i64>,
+    /// Only of the profile of this user, if it is not deleted.
+    pub user_id: Option<i64>,
     /// Only those assigned to this employee.
     pub employee_id: Option<i64>,
     /// Only of this priority.
@@ -197,6 +199,10 @@ pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec
     Listing::new(concat!("SELECT ", columns!(), " FROM service_tickets"))
         .and_if("state = ?", filter.state.map(|state| text(state.as_str())))
         .and_if("customer_id = ?", filter.customer_id.map(Arg::Int))
+        .and_if(
+            "customer_id = (SELECT c.id FROM customers c WHERE c.user_id = ? AND c.delete_time IS NULL)",
+            filter.user_id.map(Arg::Int),
+        )
         .and_if("employee_id = ?", filter.employee_id.map(Arg::Int))
         .and_if("priority = ?", filter.priority.map(|one| text(one.as_str())))
         .and_if(

@@ -101,6 +101,15 @@ async fn every_movement_is_in_the_ledger_and_their_sums_are_the_stock() {
             product_id: bolt.id,
             ..Default::default()
         };
+        let unknown = pb::ListStockMovementsRequest {
+            product_id: 4711,
+            ..Default::default()
+        };
+        let answer = world
+            .products()
+            .list_stock_movements(world.staff(unknown))
+            .await;
+        is_refused(answer, "PRODUCT_NOT_FOUND", &[]);
         let movements = ok(world
             .products()
             .list_stock_movements(world.staff(list))

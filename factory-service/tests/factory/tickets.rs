@@ -70,9 +70,12 @@ async fn a_customer_opens_sees_and_cancels_only_their_own_tickets() {
         assert_eq!(listed.tickets, std::slice::from_ref(&ticket));
         let listed = ok(world
             .tickets()
-            .list_my_tickets(world.customer(bob.user_id, mine))
+            .list_my_tickets(world.customer(bob.user_id, mine.clone()))
             .await);
         assert!(listed.tickets.is_empty());
+        let nobodys = world.customer(4711, mine);
+        let answer = world.tickets().list_my_tickets(nobodys).await;
+        assert_eq!(refused(answer).reason, "CUSTOMER_NOT_FOUND");
 
         let stale = pb::CancelTicketRequest {
             id: ticket.id,
