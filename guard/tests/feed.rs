@@ -20,13 +20,15 @@ use millgate_contract::auth::v1::{
 };
 use millgate_guard::testing::{Issuer, ManualClock};
 use millgate_guard::{
-    IssuedToken, KeyAlgorithm, LiveRevocations, SharedRing, SystemClock, SystemEntropy,
-    TokenSource, TrustFeed,
+    IssuedToken, KeyAlgorithm, LiveRevocations, Refusal, Revocations as _, SharedRing, SystemClock,
+    SystemEntropy, TokenSource, TrustFeed,
 };
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tonic::body::Body;
+use tonic::client::GrpcService;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
@@ -110,11 +112,17 @@ impl TrustService for Script {
     }
 }
 
+/// A server without a network: where time is to stand still, nothing may wait for a socket.
+fn service() -> (TrustServiceServer<Script>, mpsc::Receiver<Visit>) {
+    let (script, visits) = mpsc::channel(64);
+    (TrustServiceServer::new(Script(script)), visits)
+}
+
 async fn server() -> (SocketAddr, mpsc::Receiver<Visit>) {
     let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = incoming.local_addr().unwrap();
-    let (script, visits) = mpsc::channel(64);
-    let server = Server::builder().add_service(TrustServiceServer::new(Script(script)));
+    let (service, visits) = service();
+    let server = Server::builder().add_service(service);
     tokio::spawn(server.serve_with_incoming(incoming));
     (address, visits)
 }
@@ -130,6 +138,16 @@ struct Follower {
 }
 
 fn follow(address: SocketAddr) -> Follower {
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    follow_over(channel.connect_lazy(), |known| known)
+}
+
+/// A guard that follows the feed of this service, with revocations that may be changed before.
+fn follow_over<T>(channel: T, change: impl FnOnce(LiveRevocations) -> LiveRevocations) -> Follower
+where
+    T: GrpcService<Body, ResponseBody = Body> + Clone + Send + 'static,
+    T::Future: Send,
+{
     let clock = ManualClock::shared(1_790_000_000_000_000);
     let ring = Issuer::new(clock.clone()).ring();
     let tokens = Arc::new(AtomicU64::new(0));
@@ -153,10 +171,9 @@ fn follow(address: SocketAddr) -> Follower {
         },
         clock.clone(),
     );
-    let known = Arc::new(LiveRevocations::new(clock.clone()));
+    let known = Arc::new(change(LiveRevocations::new(clock.clone())));
     let feed = TrustFeed::new(known.clone(), ring.clone(), source, Arc::new(SystemEntropy));
-    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
-    tokio::spawn(feed.named("one").run(channel.connect_lazy()));
+    tokio::spawn(feed.named("one").run(channel));
     Follower {
         known,
         ring,
@@ -379,6 +396,62 @@ async fn a_feed_that_falls_silent_is_left() {
     let again = visit(&mut visits).await;
     assert_eq!(again.hello.sequence, 1);
     assert_eq!(guard.known.stats().entries, 1);
+}
+
+/// Nothing of a snapshot counts before its last part, so the parts before it bring nothing up to date.
+#[tokio::test(start_paused = true)]
+async fn half_a_snapshot_does_not_make_what_is_known_fresh_again() {
+    let (service, mut visits) = service();
+    let guard = follow_over(service, |known| {
+        known.with_max_staleness(Duration::from_secs(60))
+    });
+    let issuer = Issuer::over(guard.ring.clone(), guard.clock.clone());
+    let caller = issuer.user(7, "user");
+    let refused = || guard.known.refuses(caller.claims());
+    let stale = Some(Refusal::RevocationUnavailable);
+    assert_eq!(refused(), stale, "nothing was heard");
+
+    let first = visit(&mut visits).await;
+    first.tell(5, part(vec![], true)).await;
+    guard.known.completed().await;
+    assert_eq!(refused(), None);
+    drop(first);
+    guard.clock.advance(Duration::from_secs(61));
+    assert_eq!(refused(), stale, "a long outage");
+
+    // The token was revoked meanwhile, and the feed breaks before it says so.
+    let revoked = token(&caller.claims().token_id);
+    let second = visit(&mut visits).await;
+    second.tell(2005, part(vec![token("a")], false)).await;
+    drop(second);
+    // It comes back when it has taken what there was.
+    let third = visit(&mut visits).await;
+    assert_eq!(refused(), stale, "half a snapshot");
+    // Nor does an event whose predecessors are missing.
+    third.tell(2006, Told::Revoked(token("b"))).await;
+    let fourth = visit(&mut visits).await;
+    assert_eq!(refused(), stale, "an event behind a gap");
+    fourth.tell(2006, part(vec![token("a")], false)).await;
+    fourth.tell(2006, part(vec![revoked], true)).await;
+    until("the snapshot", || guard.known.stats().sequence == 2006).await;
+    assert_eq!(refused(), Some(Refusal::TokenRevoked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_may_take_long_while_its_parts_keep_coming() {
+    let (service, mut visits) = service();
+    let guard = follow_over(service, |known| known);
+    let first = visit(&mut visits).await;
+    for name in ["a", "b", "c", "d"] {
+        first.tell(5, part(vec![token(name)], false)).await;
+        // Less than the feed may be silent, and together far more.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+    }
+    first.tell(5, part(vec![], true)).await;
+    let completed = tokio::time::timeout(IN_TIME, guard.known.completed()).await;
+    completed.expect("the whole snapshot");
+    assert_eq!(guard.known.stats().entries, 4);
+    assert!(visits.try_recv().is_err(), "it never began anew");
 }
 
 /// Passes bytes on to `to`, and breaks the first connection after `limit` bytes of the answer.

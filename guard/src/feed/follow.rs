@@ -97,7 +97,7 @@ impl Follower {
         if part.last {
             known.begin(pending.progress, &pending.revocations);
         } else {
-            known.heard();
+            // Nothing of it counts yet, so nothing was heard that brings what is known up to date.
             self.pending = Some(pending);
         }
         Ok(())

@@ -39,7 +39,7 @@ pub struct LiveRevocations {
     clock: SharedClock,
     /// In microseconds; none: what is known counts however old it is.
     max_staleness: Option<i64>,
-    /// When the feed was last heard, in microseconds since the Unix epoch.
+    /// When what is known was last up to date, in microseconds since the Unix epoch.
     heard_at: AtomicI64,
     progress: Mutex<Progress>,
     changes: watch::Sender<u64>,
@@ -63,7 +63,8 @@ pub struct Stats {
     pub entries: usize,
     /// The last event of the feed that is known.
     pub sequence: i64,
-    /// How long ago the feed was last heard; none before the first time.
+    /// How long ago the feed last said that nothing is missing here: with a whole snapshot, the next
+    /// event, or a heartbeat. None before the first time.
     pub staleness: Option<Duration>,
     /// Whether a first snapshot has arrived.
     pub complete: bool,
@@ -87,8 +88,9 @@ impl LiveRevocations {
         }
     }
 
-    /// Refuses everybody with REVOCATION_UNAVAILABLE while the feed was not heard for longer than
-    /// this, and before it was heard for the first time.
+    /// Refuses everybody with REVOCATION_UNAVAILABLE while what is known has not been up to date for
+    /// longer than this, and before the first snapshot. Parts of a snapshot do not count until the last
+    /// one has come, nor does an event behind a gap.
     #[must_use]
     pub fn with_max_staleness(mut self, limit: Duration) -> Self {
         self.max_staleness = Some(micros(limit));
@@ -186,7 +188,10 @@ impl LiveRevocations {
         if revocation.is_some() {
             self.tell();
         }
-        self.heard();
+        // One behind a gap says that something is not known.
+        if gapless {
+            self.heard();
+        }
         gapless
     }
 

@@ -180,7 +180,7 @@ fn what_is_too_old_is_refused_only_where_that_is_asked_for() {
 
 #[test]
 fn a_gap_is_noticed_and_its_event_counts_all_the_same() {
-    let Desk { known, .. } = desk();
+    let Desk { known, clock, .. } = desk();
     let token = |id: &str| revoked(Target::Token(id.to_owned()));
     assert!(!known.follow(1, None), "an event before any snapshot");
     let feed = Progress {
@@ -192,9 +192,11 @@ fn a_gap_is_noticed_and_its_event_counts_all_the_same() {
     assert!(known.follow(6, Some(&token("b"))), "a duplicate");
     assert!(known.follow(3, None), "an older one");
     assert_eq!(known.progress().sequence, 6);
+    clock.advance(Duration::from_secs(1));
     assert!(!known.follow(8, Some(&token("c"))));
     assert_eq!(known.stats().entries, 3);
     assert_eq!(known.progress().sequence, 0);
+    assert!(known.stats().staleness > Some(Duration::ZERO), "not heard");
     assert!(!known.follow(9, None), "begun anew only by a snapshot");
 }
 
