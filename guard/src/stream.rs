@@ -1,4 +1,4 @@
-//! A long stream ends when its token does: at `exp`, or when the token is revoked.
+//! A long stream ends when its token does: at `exp`, when the token is revoked, or when its key leaves the ring.
 
 use std::fmt;
 use std::pin::Pin;
@@ -132,7 +132,11 @@ impl StreamToken {
 impl Inner {
     fn refuses(&self, caller: &Caller) -> Option<Refusal> {
         let by_claims = self.revocations.refuses(caller.claims());
-        by_claims.or_else(|| self.revocations.refuses_key(caller.key_id()))
+        let by_key = || self.revocations.refuses_key(caller.key_id());
+        // A key that was taken out of the ring alone is refused to new calls at once, and no revocation tells of it.
+        let without_key =
+            || (!self.verifier.has_key(caller.key_id())).then_some(Refusal::TokenRevoked);
+        by_claims.or_else(by_key).or_else(without_key)
     }
 }
 

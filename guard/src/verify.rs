@@ -194,6 +194,11 @@ impl Verifier {
         &self.clock
     }
 
+    /// Whether the ring still has the key that a token was signed with.
+    pub(crate) fn has_key(&self, kid: &str) -> bool {
+        self.ring.load().key(kid).is_some()
+    }
+
     /// How long a token with these claims is still good.
     pub(crate) fn life_left(&self, claims: &Claims) -> Duration {
         let end = claims.expires_at.saturating_add(self.leeway);

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use millgate_guard::testing::{Defect, Draft};
-use millgate_guard::{LiveRevocations, Revocation, Revocations as _, Target};
+use millgate_guard::{
+    KeyAlgorithm, KeyRing, LiveRevocations, Revocation, Revocations as _, SystemClock,
+    SystemEntropy, Target,
+};
+use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
 use tonic::client::Grpc;
 use tonic::transport::Channel;
@@ -163,6 +167,25 @@ async fn a_stream_is_cut_by_every_revocation_that_hits_its_token_and_no_other() 
         let refused = again.map(drop).unwrap_err();
         assert_eq!(refused.get_details_error_info().unwrap().reason, reason);
     }
+}
+
+#[tokio::test]
+async fn a_stream_is_cut_when_its_key_leaves_the_ring_and_not_when_another_joins_it() {
+    let (desk, known) = desk().await;
+    let mut stream = followed(&desk, &follower(&desk)).await;
+    let ring = desk.issuer.ring();
+    let announced = ring
+        .current()
+        .announce(KeyAlgorithm::EdDsa, &SystemEntropy, &SystemClock);
+    ring.replace(announced.unwrap().0).unwrap();
+    // Whatever wakes the stream, its key is still there.
+    known.add(&revoked(Target::Token("another".to_owned())));
+    goes_on(&mut stream).await;
+    let jwks = KeyRing::generate(&SystemEntropy, &SystemClock);
+    ring.replace(KeyRing::from_jwks(jwks.expose_secret()).unwrap())
+        .unwrap();
+    assert_eq!(ended(&mut stream).await, unauthenticated("TOKEN_REVOKED"));
+    left(&desk).await;
 }
 
 #[tokio::test]
