@@ -28,7 +28,8 @@ pub struct LimitArgs {
         value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub max_connections: u32,
 
-    /// How long a connection may stay without any call.
+    /// How long a connection may stay without any call, and how long the reader of a stream may take
+    /// nothing of what waits for them.
     #[arg(long, env = "MILLGATE_IDLE_TIMEOUT", default_value = "5m", value_parser = duration)]
     pub idle_timeout: Duration,
 
@@ -77,7 +78,7 @@ pub struct Limits {
     pub max_streams: u32,
     /// Most connections at once; 0 for any number.
     pub max_connections: usize,
-    /// How long a connection may stay without a call.
+    /// How long a connection may stay without a call, and a stream's answer without being taken.
     pub idle_timeout: Option<Duration>,
     /// How long a new connection has for its first call.
     pub first_byte_timeout: Option<Duration>,

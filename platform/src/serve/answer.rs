@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 use tracing::Span;
 
-use super::{connection::Running, deadline, ending::Ending, normalize};
+use super::{connection::Running, deadline, ending::Ending, normalize, patience};
 use crate::fault::{Fault, Reason};
 
 /// Data goes out in pieces of at most this many bytes. HTTP/2 takes a piece as a whole, however
@@ -30,6 +30,8 @@ pub(super) struct Bounds {
     pub deadline: Option<Instant>,
     /// Completes when the server stops; only a stream listens to it.
     pub stopping: Option<BoxFuture<'static, ()>>,
+    /// Whether it lasts as long as its reader takes it: a unary answer has its time.
+    pub by_reader: bool,
 }
 
 /// The body that hyper sends.
@@ -89,6 +91,58 @@ impl AnswerBody {
         self.ending.with(code, trailers);
     }
 
+    /// The next frame of an answer that has not ended.
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        // A stream that always has something to say would never be seen waiting.
+        if self.bounds.stopping.is_some() {
+            if self.is_time_up(context) {
+                return self.cut(deadline::exceeded());
+            }
+            if self.is_stopping(context) {
+                return self.cut(stopping());
+            }
+        }
+        if !self.rest.is_empty() {
+            let piece = self.rest.split_to(PIECE.min(self.rest.len()));
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            http_body::Body::poll_frame(Pin::new(&mut self.inner), context)
+        }));
+        match polled {
+            Err(_panic) => {
+                let fault = Fault::internal("a handler panicked")
+                    .with_metadata("request_id", &self.request_id);
+                self.cut(fault)
+            }
+            Ok(Poll::Pending) if self.is_time_up(context) => self.cut(deadline::exceeded()),
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(None)) => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Ok(Poll::Ready(Some(Err(status)))) => {
+                let mut trailers = HeaderMap::new();
+                normalize::replace(&mut trailers, &status);
+                let code = normalize::normalize(&mut trailers, &self.request_id);
+                self.end(code.unwrap_or(Code::Unknown), &trailers);
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Ok(Poll::Ready(Some(Ok(mut frame)))) => {
+                if let Some(data) = frame.data_mut()
+                    && data.len() > PIECE
+                {
+                    self.rest = data.split_off(PIECE);
+                }
+                if let Some(trailers) = frame.trailers_mut() {
+                    let code = normalize::normalize(trailers, &self.request_id);
+                    self.end(code.unwrap_or(Code::Unknown), trailers);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
     fn is_time_up(&mut self, context: &mut Context<'_>) -> bool {
         let Some(deadline) = self.bounds.deadline else {
             return false;
@@ -121,54 +175,14 @@ impl http_body::Body for AnswerBody {
         }
         let span = this.span.clone();
         let _entered = span.enter();
-        // A stream that always has something to say would never be seen waiting.
-        if this.bounds.stopping.is_some() {
-            if this.is_time_up(context) {
-                return this.cut(deadline::exceeded());
-            }
-            if this.is_stopping(context) {
-                return this.cut(stopping());
+        let polled = this.next(context);
+        if this.bounds.by_reader {
+            match &polled {
+                Poll::Ready(_) => patience::given(),
+                Poll::Pending => patience::awaited(),
             }
         }
-        if !this.rest.is_empty() {
-            let piece = this.rest.split_to(PIECE.min(this.rest.len()));
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            Pin::new(&mut this.inner).poll_frame(context)
-        }));
-        match polled {
-            Err(_panic) => {
-                let fault = Fault::internal("a handler panicked")
-                    .with_metadata("request_id", &this.request_id);
-                this.cut(fault)
-            }
-            Ok(Poll::Pending) if this.is_time_up(context) => this.cut(deadline::exceeded()),
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(None)) => {
-                this.ended = true;
-                Poll::Ready(None)
-            }
-            Ok(Poll::Ready(Some(Err(status)))) => {
-                let mut trailers = HeaderMap::new();
-                normalize::replace(&mut trailers, &status);
-                let code = normalize::normalize(&mut trailers, &this.request_id);
-                this.end(code.unwrap_or(Code::Unknown), &trailers);
-                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-            }
-            Ok(Poll::Ready(Some(Ok(mut frame)))) => {
-                if let Some(data) = frame.data_mut()
-                    && data.len() > PIECE
-                {
-                    this.rest = data.split_off(PIECE);
-                }
-                if let Some(trailers) = frame.trailers_mut() {
-                    let code = normalize::normalize(trailers, &this.request_id);
-                    this.end(code.unwrap_or(Code::Unknown), trailers);
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

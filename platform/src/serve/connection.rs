@@ -10,7 +10,7 @@ use std::{
 
 use http::{Extensions, Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -27,6 +27,7 @@ pub(super) use super::activity::Running;
 use super::{
     activity::{Activity, Watched},
     edge::Edge,
+    patience::Patient,
 };
 use crate::config::{Limits, ServerTls};
 
@@ -133,7 +134,10 @@ where
                 Ok::<_, Infallible>(answer.map(|body| body.holding(running)))
             }
         });
-        let mut builder = http2::Builder::new(TokioExecutor::new());
+        let mut builder = http2::Builder::new(Patient {
+            limit: self.limits.idle_timeout,
+            peer: peer.address,
+        });
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.limits.max_streams)

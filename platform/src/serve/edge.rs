@@ -85,7 +85,7 @@ where
     }
 
     /// How long a call at this path keeps its connection at most: a unary one its deadline
-    /// and a little, a stream as long as it likes.
+    /// and a little, a stream as long as somebody reads it.
     pub(super) fn overdue_after(&self, path: &str) -> Option<Duration> {
         let kind = self.shared.kinds.get(path).unwrap_or(Kind::UNARY);
         let limit = self.shared.limits.deadline.filter(|_| kind.is_unary());
@@ -148,6 +148,7 @@ where
             stopping: kind
                 .server_streams
                 .then(|| stopped(shared.stopping.clone())),
+            by_reader: !kind.is_unary(),
         };
         finish(answered, bounds, span, context.request_id, ending)
     }

@@ -3,7 +3,7 @@
 //! The way of a call, from the outside in:
 //!
 //! ```text
-//! connection   TLS, handshake and idle timeouts, keep-alive, streams a connection
+//! connection   TLS, handshake and idle timeouts, keep-alive, streams a connection, readers who take nothing
 //! edge         request id, span, client address, frames, deadline, panics, the answer's shape
 //! guard        rule layer (which rule), interceptor (who, may they)
 //! rate         calls a principal, logins an address
@@ -20,6 +20,7 @@ mod frames;
 mod health;
 mod kinds;
 mod normalize;
+mod patience;
 mod rate;
 mod witness;
 

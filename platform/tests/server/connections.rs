@@ -2,14 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use http_body_util::BodyExt as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinHandle,
 };
 
-use crate::workshop::{Workshop, call::call};
+use crate::workshop::{
+    Workshop,
+    call::{call, message},
+};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -122,31 +128,66 @@ async fn a_client_that_does_not_take_its_answer_loses_the_connection() {
         server.limits.deadline = Some(Duration::from_millis(200));
     })
     .await;
-    let stream = TcpStream::connect(workshop.address)
-        .await
-        .expect("connected");
-    let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(1024)
-        .handshake::<_, http_body_util::Full<bytes::Bytes>>(TokioIo::new(stream))
-        .await
-        .expect("a handshake");
-    let connection = tokio::spawn(connection);
-    let body = crate::workshop::call::message("large 3000000");
-    let request = http::Request::builder()
-        .method("POST")
-        .uri(format!(
-            "http://{}/test.workshop.v1.WorkshopService/Ask",
-            workshop.address
-        ))
-        .header("content-type", "application/grpc")
-        .body(http_body_util::Full::new(bytes::Bytes::from(body)))
-        .expect("a request");
-    let answer = sender
-        .send_request(request)
-        .await
-        .expect("an answer begins");
+    let (mut sender, connection) = miser(&workshop).await;
+    let answer = ask(&mut sender, &workshop, "Ask", "large 3000000").await;
     // Never read: the window stays shut. The server gives up on us, not on itself.
     let ended = tokio::time::timeout(Duration::from_secs(12), connection).await;
     assert!(ended.is_ok(), "the connection was closed");
-    assert!(answer.into_body().collect().await.is_err());
+    assert!(answer.collect().await.is_err());
+}
+
+/// Nothing within a stream could end it: no part of its answer is asked for what is next.
+#[tokio::test]
+async fn a_stream_whose_reader_takes_nothing_is_reset_and_leaves_the_others_alone() {
+    let workshop = Workshop::open_with(|server| {
+        server.limits.idle_timeout = Some(Duration::from_millis(500));
+    })
+    .await;
+    let (mut sender, _connection) = miser(&workshop).await;
+    let mut quiet = ask(&mut sender, &workshop, "Watch", "wait").await;
+    let first = quiet.frame().await.expect("a frame").expect("no error");
+    assert!(first.is_data());
+    let unread = ask(&mut sender, &workshop, "Watch", "pour").await;
+    let since = Instant::now();
+    while workshop.finished() == 0 {
+        assert!(since.elapsed() < Duration::from_secs(15), "still held");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(since.elapsed() >= Duration::from_millis(400), "too early");
+    assert!(unread.collect().await.is_err(), "reset");
+    // The same connection serves on, and a reader for whom there is nothing has all the time.
+    let answer = ask(&mut sender, &workshop, "Ask", "a").await;
+    assert!(answer.collect().await.is_ok());
+    let waits = tokio::time::timeout(Duration::from_millis(1500), quiet.frame()).await;
+    assert!(waits.is_err(), "the quiet stream ended: {waits:?}");
+}
+
+type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
+
+/// A client that gives an answer next to no room, and answers the server's pings.
+async fn miser(workshop: &Workshop) -> (Sender, JoinHandle<hyper::Result<()>>) {
+    let stream = TcpStream::connect(workshop.address)
+        .await
+        .expect("connected");
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1024)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("a handshake");
+    (sender, tokio::spawn(connection))
+}
+
+/// Calls a method, and reads no more than the head of the answer.
+async fn ask(sender: &mut Sender, workshop: &Workshop, method: &str, text: &str) -> Incoming {
+    let request = http::Request::builder()
+        .method("POST")
+        .uri(format!(
+            "http://{}/test.workshop.v1.WorkshopService/{method}",
+            workshop.address
+        ))
+        .header("content-type", "application/grpc")
+        .body(Full::new(Bytes::from(message(text))))
+        .expect("a request");
+    let answer = sender.send_request(request).await;
+    answer.expect("an answer begins").into_body()
 }

@@ -106,6 +106,15 @@ async fn act(request: &Request<Note>) -> Result<String, Status> {
     })
 }
 
+/// Counts an endless stream as finished when it is dropped.
+struct Poured(Arc<AtomicUsize>);
+
+impl Drop for Poured {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 type Notes = Pin<Box<dyn Stream<Item = Result<Note, Status>> + Send>>;
 
 impl ServerStreamingService<Note> for Workbench {
@@ -115,6 +124,7 @@ impl ServerStreamingService<Note> for Workbench {
 
     fn call(&mut self, request: Request<Note>) -> Self::Future {
         let order = request.into_inner().text;
+        let finished = self.0.clone();
         Box::pin(async move {
             let first = stream::once(async {
                 Ok(Note {
@@ -123,11 +133,15 @@ impl ServerStreamingService<Note> for Workbench {
             });
             let notes: Notes = match order.as_str() {
                 "wait" => Box::pin(first.chain(stream::pending())),
-                "pour" => Box::pin(stream::repeat_with(|| {
-                    Ok(Note {
-                        text: "x".repeat(1000),
-                    })
-                })),
+                "pour" => {
+                    let poured = Poured(finished);
+                    Box::pin(stream::repeat_with(move || {
+                        let _held = &poured;
+                        Ok(Note {
+                            text: "x".repeat(1000),
+                        })
+                    }))
+                }
                 "panic" => Box::pin(first.chain(stream::once(async { panic!("a secret") }))),
                 _ => Box::pin(first),
             };
