@@ -19,7 +19,8 @@ use tokio::task::JoinHandle;
 use tonic::{Code, Request, Status, Streaming};
 
 use super::harness::{
-    FACTORY, FACTORY_SECRET, House, PASSWORD, at_both, at_once, on_both, reason, refusal, with,
+    FACTORY, FACTORY_SECRET, House, PASSWORD, Place, at_both, at_once, on_both, reason, refusal,
+    with,
 };
 use super::{access_tokens, phone};
 
@@ -406,6 +407,56 @@ async fn a_guard_goes_on_at_another_replica_where_it_was_at_the_first() {
         ));
         assert_eq!(next, sequence + 1);
         there.close().await;
+    })
+    .await;
+}
+
+/// What is to be run on a database that came back from a backup, as docs/operations.md has it.
+fn rename(place: &Place) -> &'static str {
+    let rename = match place.url.starts_with("sqlite:") {
+        true => "UPDATE trust_feed SET name = lower(hex(randomblob(16)));",
+        false => "UPDATE trust_feed SET name = gen_random_uuid()::text;",
+    };
+    let page = include_str!("../../../../docs/operations.md");
+    assert!(page.contains(rename), "the page says something else");
+    rename
+}
+
+/// Its numbers are given again, to other events than those that the guard had under them.
+#[tokio::test]
+async fn a_guard_that_stood_further_on_than_a_restored_database_is_told_everything_again() {
+    on_both(async |house| {
+        let hello = pb::Hello {
+            instance: "by-hand".to_owned(),
+            ..Default::default()
+        };
+        let (told, backup) = first_told(&house, hello.clone()).await;
+        let Told::Snapshot(part) = told else {
+            panic!("{told:?}")
+        };
+        let rename = rename(&house.place);
+        on_write!(house.db, |c| sqlx::query(rename).execute(c).await.map(drop)).expect("renamed");
+        let (_, tokens) = house.person("leaver", pb::Role::Customer).await;
+        let request = pb::LogoutRequest {
+            refresh_token: tokens.refresh_token,
+        };
+        house
+            .auth
+            .clone()
+            .logout(request)
+            .await
+            .expect("logged out");
+        // The guard had one more event of the lost days.
+        let hello = pb::Hello {
+            feed: part.feed,
+            sequence: backup + 1,
+            ..hello
+        };
+        let (told, _) = first_told(&house, hello).await;
+        let Told::Snapshot(part) = told else {
+            panic!("not everything: {told:?}")
+        };
+        assert!(!part.revocations.is_empty());
     })
     .await;
 }
