@@ -63,7 +63,9 @@ impl Call<'_> {
         let upstream = &self.gateway.upstreams[method.upstream];
         let place = self.gateway.rules.streams.admit(self.client, upstream)?;
         let metadata = self.metadata(headers::timeout(&self.head.headers, LONGEST)?);
-        let call = upstream.call_for_stream(method.path.clone(), metadata, message);
+        let call = place
+            .upstream
+            .call_for_stream(method.path.clone(), metadata, message);
         let messages = match tokio::time::timeout(self.gateway.rules.deadline + GRACE, call).await {
             Ok(answer) => answer.map_err(|status| Problem::from_status(&status))?,
             Err(_) => return Err(error::deadline()),
@@ -131,10 +133,13 @@ impl Call<'_> {
         let nothing = Preconditions::default();
         let rules = &self.gateway.rules;
         let upstream = &self.gateway.upstreams[method.upstream];
-        let _place = rules.streams.admit(self.client, upstream)?;
+        let place = rules.streams.admit(self.client, upstream)?;
         let metadata = self.metadata(timeout);
         let (sender, messages) = pipe(WAITING, rules.max_body_bytes);
-        let mut call = Box::pin(upstream.call_with_stream(method.path.clone(), metadata, messages));
+        let call = place
+            .upstream
+            .call_with_stream(method.path.clone(), metadata, messages);
+        let mut call = Box::pin(call);
         let bounds = Bounds {
             most: rules.max_body_bytes,
             longest: rules.body_timeout,

@@ -2,10 +2,9 @@
 
 use crate::places::{self, Places};
 use crate::problem::{Problem, reason};
-use crate::upstream::Upstream;
+use crate::upstream::{StreamPlace, Upstream};
 use millgate_platform::ClientInfo;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::Code;
 
 /// The open streams, by address.
@@ -16,7 +15,8 @@ pub struct Streams(Places);
 #[derive(Debug)]
 pub(crate) struct Place {
     _address: places::Place,
-    _upstream: OwnedSemaphorePermit,
+    /// Where the call is made.
+    pub(crate) upstream: StreamPlace,
 }
 
 impl Streams {
@@ -38,7 +38,7 @@ impl Streams {
         })?;
         Ok(Place {
             _address: address,
-            _upstream: upstream,
+            upstream,
         })
     }
 }

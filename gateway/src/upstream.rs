@@ -5,6 +5,7 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 use futures::Stream;
 use http::uri::PathAndQuery;
 use millgate_platform::{ClientTls, StartError, channel};
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,10 +43,23 @@ pub struct Upstream {
     prefix: String,
     channels: Vec<Channel>,
     /// Streams have their own: a hundred open ones would hold up every other call.
-    streams: Vec<Channel>,
-    /// One stream more than they take would wait for another's end.
-    room: Arc<Semaphore>,
+    streams: Vec<StreamChannel>,
     next: AtomicUsize,
+}
+
+/// A connection for streams.
+#[derive(Debug)]
+struct StreamChannel {
+    channel: Channel,
+    /// One stream more than it takes would wait for another's end.
+    room: Arc<Semaphore>,
+}
+
+/// A stream's place on one of the connections, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct StreamPlace {
+    channel: Channel,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Upstream {
@@ -56,11 +70,16 @@ impl Upstream {
     pub fn new(config: &UpstreamConfig, tls: Option<&ClientTls>) -> Result<Self, StartError> {
         // The gateway has its own timer, which may be longer than the one of a usual channel.
         let open = |_| channel::stream_channel(&config.setting, &config.endpoint, tls);
+        let open_streams = |number| {
+            open(number).map(|channel| StreamChannel {
+                channel,
+                room: Arc::new(Semaphore::new(MOST_STREAMS_A_CHANNEL)),
+            })
+        };
         Ok(Self {
             prefix: config.prefix.clone(),
             channels: (0..CHANNELS).map(open).collect::<Result<_, _>>()?,
-            streams: (0..CHANNELS).map(open).collect::<Result<_, _>>()?,
-            room: Arc::new(Semaphore::new(CHANNELS * MOST_STREAMS_A_CHANNEL)),
+            streams: (0..CHANNELS).map(open_streams).collect::<Result<_, _>>()?,
             next: AtomicUsize::new(0),
         })
     }
@@ -71,46 +90,8 @@ impl Upstream {
     }
 
     fn channel(&self) -> Channel {
-        self.one_of(&self.channels)
-    }
-
-    fn one_of(&self, channels: &[Channel]) -> Channel {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        channels[next % channels.len()].clone()
-    }
-
-    async fn stream_client(&self) -> Result<Grpc<Channel>, Status> {
-        let channel = self.one_of(&self.streams);
-        let mut client = Grpc::new(channel).max_decoding_message_size(MOST_ANSWER_BYTES);
-        let ready = client.ready().await;
-        ready.map_err(|error| Status::from_error(error.into()))?;
-        Ok(client)
-    }
-
-    /// Calls a method that answers with a stream.
-    pub async fn call_for_stream(
-        &self,
-        path: PathAndQuery,
-        metadata: MetadataMap,
-        message: Bytes,
-    ) -> Result<Streaming<Bytes>, Status> {
-        let request = Request::from_parts(metadata, Extensions::default(), message);
-        let mut client = self.stream_client().await?;
-        let answer = client.server_streaming(request, path, Plain).await?;
-        Ok(answer.into_inner())
-    }
-
-    /// Calls a method that takes a stream.
-    pub async fn call_with_stream(
-        &self,
-        path: PathAndQuery,
-        metadata: MetadataMap,
-        messages: impl Stream<Item = Bytes> + Send + 'static,
-    ) -> Result<Bytes, Status> {
-        let request = Request::from_parts(metadata, Extensions::default(), messages);
-        let mut client = self.stream_client().await?;
-        let answer = client.client_streaming(request, path, Plain).await;
-        Ok(answer.map_err(measured)?.into_inner())
+        self.channels[next % self.channels.len()].clone()
     }
 
     /// Makes one unary call with an encoded message, and gives the encoded answer.
@@ -129,9 +110,17 @@ impl Upstream {
         client.unary(request, path, Plain).await.map_err(measured)
     }
 
-    /// A place among the streams that its connections have room for; `None` when there is none left.
-    pub(crate) fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.room).try_acquire_owned().ok()
+    /// A place on the connection that has the most room for a stream; `None` when none has any.
+    pub(crate) fn stream_place(&self) -> Option<StreamPlace> {
+        let mut streams: Vec<&StreamChannel> = self.streams.iter().collect();
+        streams.sort_by_cached_key(|stream| Reverse(stream.room.available_permits()));
+        streams.into_iter().find_map(|stream| {
+            let room = Arc::clone(&stream.room).try_acquire_owned().ok()?;
+            Some(StreamPlace {
+                channel: stream.channel.clone(),
+                _room: room,
+            })
+        })
     }
 
     /// Whether it says that it serves (grpc.health.v1).
@@ -141,6 +130,42 @@ impl Upstream {
         };
         let answer = HealthClient::new(self.channel()).check(asked).await;
         answer.is_ok_and(|answer| answer.into_inner().status() == ServingStatus::Serving)
+    }
+}
+
+impl StreamPlace {
+    async fn client(&self) -> Result<Grpc<Channel>, Status> {
+        let channel = self.channel.clone();
+        let mut client = Grpc::new(channel).max_decoding_message_size(MOST_ANSWER_BYTES);
+        let ready = client.ready().await;
+        ready.map_err(|error| Status::from_error(error.into()))?;
+        Ok(client)
+    }
+
+    /// Calls a method that answers with a stream.
+    pub(crate) async fn call_for_stream(
+        &self,
+        path: PathAndQuery,
+        metadata: MetadataMap,
+        message: Bytes,
+    ) -> Result<Streaming<Bytes>, Status> {
+        let request = Request::from_parts(metadata, Extensions::default(), message);
+        let mut client = self.client().await?;
+        let answer = client.server_streaming(request, path, Plain).await?;
+        Ok(answer.into_inner())
+    }
+
+    /// Calls a method that takes a stream.
+    pub(crate) async fn call_with_stream(
+        &self,
+        path: PathAndQuery,
+        metadata: MetadataMap,
+        messages: impl Stream<Item = Bytes> + Send + 'static,
+    ) -> Result<Bytes, Status> {
+        let request = Request::from_parts(metadata, Extensions::default(), messages);
+        let mut client = self.client().await?;
+        let answer = client.client_streaming(request, path, Plain).await;
+        Ok(answer.map_err(measured)?.into_inner())
     }
 }
 
@@ -239,19 +264,28 @@ mod tests {
         }
     }
 
+    fn upstream(prefix: &str) -> Upstream {
+        let config = UpstreamConfig {
+            prefix: prefix.to_owned(),
+            endpoint: "http://127.0.0.1:1".to_owned(),
+            setting: "test".to_owned(),
+        };
+        Upstream::new(&config, None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_connection_takes_its_hundred_streams_and_none_more() {
+        let upstream = upstream("a");
+        let mut places: Vec<_> = (0..400).map(|_| upstream.stream_place()).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert!(upstream.stream_place().is_none());
+        places.pop();
+        assert!(upstream.stream_place().is_some(), "it was given back");
+    }
+
     #[tokio::test]
     async fn the_longest_prefix_wins() {
-        let upstreams: Vec<Upstream> = ["a", "a.b", ""]
-            .iter()
-            .map(|prefix| {
-                let config = UpstreamConfig {
-                    prefix: (*prefix).to_owned(),
-                    endpoint: "http://127.0.0.1:1".to_owned(),
-                    setting: "test".to_owned(),
-                };
-                Upstream::new(&config, None).unwrap()
-            })
-            .collect();
+        let upstreams = ["a", "a.b", ""].map(upstream);
         assert_eq!(serving(&upstreams, "a.b.C"), Some(1));
         assert_eq!(serving(&upstreams, "a.c.C"), Some(0));
         assert_eq!(serving(&upstreams, "z.C"), Some(2));

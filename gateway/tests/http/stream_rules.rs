@@ -64,6 +64,27 @@ async fn an_address_has_so_many_streams_open_and_gets_its_places_back() {
 }
 
 #[tokio::test]
+async fn more_streams_than_one_connection_takes_are_spread_over_all_of_them() {
+    let limits = LimitArgs {
+        streams_per_address: 0,
+        deadline: Duration::from_secs(2),
+        ..LimitArgs::default()
+    };
+    let (gate, _file) = endless().gate(limits).await;
+    let mut open = Vec::new();
+    for number in 0..101 {
+        // Whatever else is called meanwhile, and however regularly.
+        for _ in 0..3 {
+            let book = gate.signed("GET", "/v1/shelves/a/books/b").send().await;
+            assert_eq!(book.status, 200, "{book:?}");
+        }
+        let stream = gate.signed("GET", "/v1/follow").open().await;
+        assert_eq!(stream.status(), 200, "stream {number}");
+        open.push(stream);
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_call_is_told_so_whatever_they_stream() {
     let mut library = three_then(None);
     library.refuses = true;

@@ -56,6 +56,12 @@ impl Library {
             });
             return grpc.client_streaming(import, request).await;
         }
+        if method == "GetBook" {
+            let echo = tower::service_fn(|request: Request<Bytes>| async {
+                Ok::<_, Status>(Response::new(request.into_inner()))
+            });
+            return grpc.unary(echo, request).await;
+        }
         if method == "Watch" {
             let watch = tower::service_fn(move |request: Request<Bytes>| {
                 let from = field("sample.WatchRequest", request.into_inner(), "from_sequence");
@@ -139,6 +145,8 @@ impl Library {
         let routes: tonic::service::Routes = routes;
         tokio::spawn(
             tonic::transport::Server::builder()
+                // As the services of ours.
+                .max_concurrent_streams(100)
                 .add_routes(routes)
                 .serve_with_incoming(incoming),
         );
