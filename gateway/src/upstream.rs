@@ -22,7 +22,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 /// Connections to one upstream. A server takes about a hundred calls at once on each.
 const CHANNELS: usize = 4;
 /// What a server of ours allows on one connection, and most others do.
-const MOST_STREAMS_A_CHANNEL: usize = 100;
+const MOST_STREAMS_A_CHANNEL: u32 = 100;
 /// The largest answer that is taken: a page of a thousand resources has room.
 const MOST_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
@@ -70,10 +70,13 @@ impl Upstream {
     pub fn new(config: &UpstreamConfig, tls: Option<&ClientTls>) -> Result<Self, StartError> {
         // The gateway has its own timer, which may be longer than the one of a usual channel.
         let open = |_| channel::stream_channel(&config.setting, &config.endpoint, tls);
-        let open_streams = |number| {
-            open(number).map(|channel| StreamChannel {
+        let open_streams = |_| {
+            let (setting, endpoint) = (&config.setting, &config.endpoint);
+            let most = MOST_STREAMS_A_CHANNEL;
+            let channel = channel::crowded_stream_channel(setting, endpoint, tls, most);
+            channel.map(|channel| StreamChannel {
                 channel,
-                room: Arc::new(Semaphore::new(MOST_STREAMS_A_CHANNEL)),
+                room: Arc::new(Semaphore::new(most as usize)),
             })
         };
         Ok(Self {

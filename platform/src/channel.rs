@@ -25,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a stream whose reader is slow may have waiting here, where many share a connection.
+const STREAM_WINDOW: u32 = 64 * 1024;
 /// What a call on behalf of another one leaves of its time for the answer's way back.
 const MARGIN: Duration = Duration::from_millis(50);
 
@@ -57,6 +59,24 @@ pub fn stream_channel(
     tls: Option<&ClientTls>,
 ) -> Result<Channel, StartError> {
     Ok(configured(setting, endpoint, tls)?.connect_lazy())
+}
+
+/// As [`stream_channel`], for up to `most` streams at once whose readers may be slow, or read nothing at all. What they
+/// leave unread counts towards the connection's window too, which has room for all of them: nobody waits for another.
+///
+/// # Errors
+/// As [`channel`].
+pub fn crowded_stream_channel(
+    setting: &str,
+    endpoint: &str,
+    tls: Option<&ClientTls>,
+    most: u32,
+) -> Result<Channel, StartError> {
+    Ok(configured(setting, endpoint, tls)?
+        .initial_stream_window_size(STREAM_WINDOW)
+        // One window more, of which nothing is ever left unread.
+        .initial_connection_window_size(STREAM_WINDOW.saturating_mul(most.saturating_add(1)))
+        .connect_lazy())
 }
 
 fn configured(

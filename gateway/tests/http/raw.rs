@@ -10,7 +10,7 @@ use prost::Message as _;
 use tonic::Status;
 
 #[derive(Clone, PartialEq, prost::Message)]
-struct HttpBody {
+pub(crate) struct HttpBody {
     #[prost(string, tag = "1")]
     content_type: String,
     #[prost(bytes = "bytes", tag = "2")]
@@ -25,7 +25,7 @@ struct File {
     file: Option<HttpBody>,
 }
 
-fn octets(content_type: &str, data: &'static [u8]) -> HttpBody {
+pub(crate) fn octets(content_type: &str, data: &'static [u8]) -> HttpBody {
     HttpBody {
         content_type: content_type.to_owned(),
         data: Bytes::from_static(data),

@@ -1,12 +1,18 @@
 //! What streams are held to: how many, how long, who may, and in what form.
 
+use crate::raw::octets;
 use crate::streams::{Library, event, three_then};
 use crate::support::Gate;
 use flate2::read::GzDecoder;
 use futures::StreamExt as _;
 use gateway::LimitArgs;
+use prost::Message as _;
 use std::io::Read as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpSocket;
 
 fn endless() -> Library {
     Library::new(|_| {
@@ -81,6 +87,50 @@ async fn more_streams_than_one_connection_takes_are_spread_over_all_of_them() {
         let stream = gate.signed("GET", "/v1/follow").open().await;
         assert_eq!(stream.status(), 200, "stream {number}");
         open.push(stream);
+    }
+}
+
+#[tokio::test]
+async fn readers_that_take_nothing_hold_up_nobody_else() {
+    const PIECE: &[u8] = &[b'a'; 1 << 20];
+    let given = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&given);
+    let library = Library::new(move |_| {
+        let counted = Arc::clone(&counted);
+        let pieces = futures::stream::repeat_with(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok(octets("", PIECE).encode_to_vec().into())
+        });
+        Ok(pieces.boxed())
+    });
+    let (gate, _file) = library.gate(LimitArgs::default()).await;
+    // Four on each of the connections to the service.
+    let mut unread = Vec::new();
+    for _ in 0..16 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(gate.address).await.unwrap();
+        let request = b"GET /v1/download HTTP/1.1\r\nhost: a\r\nauthorization: Bearer x\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        unread.push(stream);
+    }
+    // Until they are given nothing more.
+    let mut before = 0;
+    while before < unread.len() || given.load(Ordering::Relaxed) > before {
+        before = given.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    for _ in 0..4 {
+        let read = async {
+            let mut reader = gate.signed("GET", "/v1/download").open().await;
+            let mut left = 4 * PIECE.len();
+            while left > 0 {
+                let piece = reader.chunk().await.unwrap().unwrap();
+                left = left.saturating_sub(piece.len());
+            }
+        };
+        let read = tokio::time::timeout(Duration::from_secs(5), read).await;
+        read.expect("who reads is given all of it");
     }
 }
 
