@@ -18,9 +18,9 @@ use crate::streams::Streams;
 use crate::upstream::{Upstream, serving};
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::header::HeaderName;
+use http::header::{CONTENT_LENGTH, HeaderName};
 use http::request::Parts as Head;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
 use millgate_platform::context::REQUEST_ID;
 use millgate_platform::{RequestContext, SharedEntropy, TrustedProxies};
@@ -167,6 +167,9 @@ impl Gateway {
             .instrument(span.clone())
             .await
             .unwrap_or_else(|_| internal().into_response(&Circumstances::default()));
+        if head.method == Method::HEAD {
+            without_body(&mut response);
+        }
         self.finish(&head, &context, &mut response);
         let routed = response.extensions().get::<Routed>();
         self.numbers
@@ -204,6 +207,14 @@ impl Gateway {
         }
         self.rules.cors.mark(&head.headers, headers);
     }
+}
+
+/// The head that GET would have, alone: over HTTP/2, hyper would send the body along.
+fn without_body(response: &mut Response<AnswerBody>) {
+    if let Some(length) = response.body().whole().map(Bytes::len) {
+        response.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    *response.body_mut() = AnswerBody::default();
 }
 
 impl std::fmt::Debug for Gateway {

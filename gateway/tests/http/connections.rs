@@ -2,6 +2,7 @@
 
 use crate::support::{Double, Gate, config};
 use gateway::{Config, LimitArgs};
+use http_body_util::BodyExt as _;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -324,8 +325,8 @@ async fn what_runs_is_finished_before_the_gateway_stops() {
     assert!(TcpStream::connect(gate.address).await.is_err());
 }
 
-#[tokio::test]
-async fn over_tls_http_1_and_2_are_spoken() {
+/// A gate that speaks TLS, its certificate, and the folder that it lies in.
+async fn over_tls(mut settings: Config) -> (Gate, rcgen::Certificate, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (cert, key) = (
@@ -334,61 +335,111 @@ async fn over_tls_http_1_and_2_are_spoken() {
     );
     std::fs::write(&cert, certified.cert.pem()).unwrap();
     std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-    let mut settings = config(Double::empty().listen().await);
     settings.tls.tls_cert = Some(cert);
     settings.tls.tls_key = Some(key);
-    let authority = settings.tls.tls_cert.clone();
-    let gate = Gate::with(settings).await;
+    (Gate::with(settings).await, certified.cert, folder)
+}
+
+/// A connection that speaks this protocol.
+async fn speaking(
+    protocol: &[u8],
+    gate: &Gate,
+    certificate: &rcgen::Certificate,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let mut roots = tokio_rustls::rustls::RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let mut client = tokio_rustls::rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.alpn_protocols = vec![protocol.to_vec()];
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    let tcp = TcpStream::connect(gate.address).await.unwrap();
+    let stream = connector
+        .connect("localhost".try_into().unwrap(), tcp)
+        .await
+        .unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol));
+    stream
+}
+
+type Http2 = hyper::client::conn::http2::SendRequest<http_body_util::Empty<bytes::Bytes>>;
+
+async fn http_2(gate: &Gate, certificate: &rcgen::Certificate) -> Http2 {
+    let stream = speaking(b"h2", gate, certificate).await;
+    let (sender, connection) = hyper::client::conn::http2::handshake(
+        hyper_util::rt::TokioExecutor::new(),
+        hyper_util::rt::TokioIo::new(stream),
+    )
+    .await
+    .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+/// The answer of HTTP/2 to such a request.
+async fn asked(
+    sender: &mut Http2,
+    method: &str,
+    path: &str,
+) -> http::Response<hyper::body::Incoming> {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(format!("https://localhost{path}"))
+        .header("authorization", "Bearer x")
+        .body(http_body_util::Empty::new());
+    sender.send_request(request.unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn over_tls_http_1_and_2_are_spoken() {
+    let settings = config(Double::empty().listen().await);
+    let (gate, certificate, folder) = over_tls(settings).await;
+    let authority = folder.path().join("cert.pem");
 
     let endpoint = format!("https://localhost:{}", gate.address.port());
     let second = Duration::from_secs(1);
-    let asked = gateway::healthcheck(&endpoint, authority.as_deref(), second).await;
-    let answer = asked.unwrap_err().to_string();
+    let checked = gateway::healthcheck(&endpoint, Some(&authority), second).await;
+    let answer = checked.unwrap_err().to_string();
     assert!(
         answer.contains("503"),
         "asked, and told that nobody is ready: {answer}"
     );
     assert!(gateway::healthcheck(&endpoint, None, second).await.is_err());
 
-    for (protocol, line) in [(&b"h2"[..], ""), (b"http/1.1", "HTTP/1.1 200")] {
-        let mut roots = tokio_rustls::rustls::RootCertStore::empty();
-        roots.add(certified.cert.der().clone()).unwrap();
-        let provider = std::sync::Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let mut client = tokio_rustls::rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        client.alpn_protocols = vec![protocol.to_vec()];
-        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
-        let tcp = TcpStream::connect(gate.address).await.unwrap();
-        let mut stream = connector
-            .connect("localhost".try_into().unwrap(), tcp)
-            .await
-            .unwrap();
-        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol));
-        if line.is_empty() {
-            let (mut sender, connection) = hyper::client::conn::http2::handshake(
-                hyper_util::rt::TokioExecutor::new(),
-                hyper_util::rt::TokioIo::new(stream),
-            )
-            .await
-            .unwrap();
-            tokio::spawn(connection);
-            let request = http::Request::get("https://localhost/healthz")
-                .body(http_body_util::Empty::<bytes::Bytes>::new());
-            let answer = sender.send_request(request.unwrap()).await.unwrap();
-            assert_eq!(answer.status().as_u16(), 200);
-            assert!(answer.headers().contains_key("strict-transport-security"));
-        } else {
-            stream
-                .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-                .await
-                .unwrap();
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await.unwrap();
-            assert!(String::from_utf8_lossy(&answer).starts_with(line));
-        }
+    let mut sender = http_2(&gate, &certificate).await;
+    let answer = asked(&mut sender, "GET", "/healthz").await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert!(answer.headers().contains_key("strict-transport-security"));
+    let whole = answer.into_body().collect().await.unwrap().to_bytes();
+    let length = whole.len().to_string();
+
+    let answer = asked(&mut sender, "HEAD", "/healthz").await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["content-length"], length);
+    let none = answer.into_body().collect().await.expect("it ends well");
+    assert!(none.to_bytes().is_empty());
+    let answer = asked(&mut sender, "HEAD", "/nowhere").await;
+    assert_eq!(answer.status().as_u16(), 404);
+    let none = answer.into_body().collect().await.expect("it ends well");
+    assert!(none.to_bytes().is_empty());
+
+    for method in ["GET", "HEAD"] {
+        let mut stream = speaking(b"http/1.1", &gate, &certificate).await;
+        let request =
+            format!("{method} /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(
+            answer.contains(&format!("content-length: {length}\r\n")),
+            "{answer}"
+        );
+        assert_eq!(answer.ends_with("\r\n\r\n"), method == "HEAD", "{answer}");
     }
 }
 
