@@ -60,9 +60,11 @@ impl Call<'_> {
             Ok(message) => Bytes::from(message.encode_to_vec()),
             Err(invalid) => return Err(self.refusal_before(binding, invalid).await),
         };
+        let timeout = headers::timeout(&self.head.headers, LONGEST);
+        let timeout = self.unless_refused(binding, timeout).await?;
         let upstream = &self.gateway.upstreams[method.upstream];
         let place = self.gateway.rules.streams.admit(self.client, upstream)?;
-        let metadata = self.metadata(headers::timeout(&self.head.headers, LONGEST)?);
+        let metadata = self.metadata(timeout);
         let call = place
             .upstream
             .call_for_stream(method.path.clone(), metadata, message);

@@ -161,6 +161,23 @@ async fn the_right_to_a_method_comes_before_the_message() {
 }
 
 #[tokio::test]
+async fn the_right_to_a_stream_comes_before_the_time_that_is_asked_for_it() {
+    let guarded = Guarded::start().await;
+    let watch = |token: &str| {
+        let path = "/v1/orders:watch";
+        let request = guarded.gate.request("GET", path);
+        let request = request.header("authorization", token);
+        request.header("grpc-timeout", "soon").send()
+    };
+    watch("Bearer forged").await.expect(401, "TOKEN_INVALID");
+    let other = guarded.issuer.service("other", "products.read").bearer();
+    watch(&other).await.expect(403, "SCOPE_DENIED");
+    let staff = guarded.issuer.user(1, "user").bearer();
+    watch(&staff).await.expect(400, "FIELD_INVALID");
+    assert_eq!(guarded.handled(), 0);
+}
+
+#[tokio::test]
 async fn a_forged_token_is_told_as_invalid_with_the_challenge() {
     let guarded = Guarded::start().await;
     let answered = guarded
