@@ -1,12 +1,14 @@
 //! What a connection is doing, and when it has done nothing for too long: it waits for a request, for the rest of a
 //! request's head, or for a client that does not read its answer.
 
+use hyper::rt::Executor;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 /// One connection.
@@ -21,15 +23,22 @@ pub(crate) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// The requests that are being answered; since when the client has not taken the last piece of the answer, if it is
-    /// the client that is waited for.
-    running: HashMap<u64, Option<Instant>>,
+    /// The requests that are being answered.
+    running: HashMap<u64, Running>,
     next: u64,
     /// When the last answer was out; `None` before the first request.
     idle_since: Option<Instant>,
     /// When the first octet of a head came.
     head_since: Option<Instant>,
     opened: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    /// Since when the client has not taken the last piece of the answer, if it is the client that is waited for.
+    stalled_since: Option<Instant>,
+    /// Ends this one alone, where others may run on the same connection.
+    task: Option<AbortHandle>,
 }
 
 impl Activity {
@@ -53,7 +62,7 @@ impl Activity {
         let number = self.with(|state| {
             state.head_since = None;
             state.next += 1;
-            state.running.insert(state.next, None);
+            state.running.insert(state.next, Running::default());
             state.next
         });
         Busy {
@@ -71,11 +80,17 @@ impl Activity {
         });
     }
 
-    /// Completes when the client has been waited for too long.
+    /// Completes when the client has been waited for too long. An answer that has a task of its own ends alone meanwhile.
     pub(crate) async fn over(&self) {
         loop {
             let now = Instant::now();
-            let end = self.with(|state| state.end(self.head, self.idle));
+            let (stalled, end) = self.with(|state| {
+                let stalled = state.stalled(self.idle, now);
+                (stalled, state.end(self.head, self.idle))
+            });
+            for task in stalled {
+                task.abort();
+            }
             if end.is_some_and(|end| end <= now) {
                 return;
             }
@@ -91,11 +106,24 @@ impl Activity {
 }
 
 impl State {
+    /// The tasks whose client has been waited for too long, which are forgotten.
+    fn stalled(&mut self, idle: Duration, now: Instant) -> Vec<AbortHandle> {
+        let is_over = |_: &u64, one: &mut Running| {
+            one.task.is_some() && one.stalled_since.is_some_and(|since| since + idle <= now)
+        };
+        let stalled = self.running.extract_if(is_over);
+        let stalled: Vec<_> = stalled.filter_map(|(_, one)| one.task).collect();
+        if !stalled.is_empty() {
+            self.idle_since = Some(now);
+        }
+        stalled
+    }
+
     /// When the connection is over, as it stands; `None` while only the service is waited for.
     fn end(&self, head: Duration, idle: Duration) -> Option<Instant> {
         if !self.running.is_empty() {
-            let stalled = self.running.values().flatten().min();
-            return stalled.map(|since| *since + idle);
+            let stalled = self.running.values().filter_map(|one| one.stalled_since);
+            return stalled.min().map(|since| since + idle);
         }
         Some(match (self.head_since, self.idle_since) {
             (Some(since), _) => since + head,
@@ -124,9 +152,17 @@ impl Busy {
     }
 
     fn set(&self, since: Option<Instant>) {
-        let number = self.number;
+        self.change(|running| running.stalled_since = since);
+    }
+
+    fn ends_with(&self, task: AbortHandle) {
+        self.change(|running| running.task = Some(task));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Running)) {
         self.activity.with(|state| {
-            state.running.insert(number, since);
+            // One that was cut is gone already.
+            state.running.get_mut(&self.number).map(change);
         });
     }
 }
@@ -138,6 +174,34 @@ impl Drop for Busy {
             state.running.remove(&number);
             state.idle_since = Some(Instant::now());
         });
+    }
+}
+
+tokio::task_local! {
+    /// The request that a task answers.
+    static ANSWERED: Arc<Busy>;
+}
+
+/// Answers the requests of a connection over HTTP/2, each in a task of its own. hyper does not look at a body while the
+/// client takes nothing of it, so that a body cannot end itself; with its task goes the stream, and that one alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Tasks(pub(crate) Arc<Activity>);
+
+impl Tasks {
+    /// The request that the task of now answers.
+    pub(crate) fn current() -> Arc<Busy> {
+        ANSWERED.get()
+    }
+}
+
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, answering: F) {
+        let busy = Arc::new(self.0.begin());
+        let task = tokio::spawn(ANSWERED.scope(Arc::clone(&busy), answering));
+        busy.ends_with(task.abort_handle());
     }
 }
 
@@ -256,5 +320,33 @@ mod tests {
         slow.awaited();
         assert_eq!(left(&activity).await, None, "now the service is slow");
         drop((slow, other));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_in_a_task_of_its_own_is_cut_alone() {
+        let activity = activity();
+        let tasks = Tasks(Arc::clone(&activity));
+        let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+        for is_read in [false, true] {
+            let ended = ended.clone();
+            tasks.execute(async move {
+                let busy = Tasks::current();
+                busy.given();
+                for _ in 0..20 {
+                    tokio::time::sleep(SECOND).await;
+                    if is_read {
+                        busy.given();
+                    }
+                }
+                ended.send(is_read).unwrap();
+            });
+        }
+        drop(ended);
+        assert_eq!(
+            left(&activity).await,
+            Some(26),
+            "idle when the other was out"
+        );
+        assert_eq!((ends.recv().await, ends.recv().await), (Some(true), None));
     }
 }

@@ -7,6 +7,7 @@ use futures::{Stream, StreamExt as _};
 use http_body::{Body, Frame, SizeHint};
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// An answer that ends too early, and cannot say so: its connection breaks off, or its stream over HTTP/2.
@@ -20,7 +21,7 @@ pub struct BrokenOff;
 pub struct AnswerBody {
     content: Content,
     /// Told how the client takes it, and dropped with the body.
-    busy: Option<Busy>,
+    busy: Option<Arc<Busy>>,
     /// Given back with the body.
     held: Option<Held>,
 }
@@ -73,7 +74,7 @@ impl AnswerBody {
 
     /// Counts as being answered until the last of it is handed over.
     #[must_use]
-    pub(crate) fn watched(mut self, busy: Busy) -> Self {
+    pub(crate) fn watched(mut self, busy: Arc<Busy>) -> Self {
         busy.given();
         self.busy = Some(busy);
         self

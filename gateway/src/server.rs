@@ -1,6 +1,6 @@
 //! The listener and its connections: TLS, HTTP/1.1 and (over TLS) HTTP/2, slow and idle clients cut, an orderly stop.
 
-use crate::activity::{Activity, Noticed};
+use crate::activity::{Activity, Busy, Noticed, Tasks};
 use crate::config::LimitArgs;
 use crate::gateway::{Gateway, Peer};
 use crate::places::Places;
@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use millgate_platform::client_address::network_of;
 use millgate_platform::{ServerTls, StartError, TrustedProxies};
 use std::convert::Infallible;
@@ -185,7 +185,10 @@ impl Connection {
 
     async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
         let activity = self.activity();
-        let service = service_fn(|request| self.answer(request, peer, &activity));
+        let service = service_fn(|request| {
+            let busy = Arc::new(activity.begin());
+            answer(&self.gateway, request, peer, busy)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             // It would run while a connection waits for its next request, too: the activity knows the one from the other.
@@ -213,10 +216,10 @@ impl Connection {
     ) {
         let activity = self.activity();
         let service = service_fn(|request| {
-            let (gateway, activity) = (Arc::clone(&self.gateway), Arc::clone(&activity));
-            async move { answer(&gateway, request, peer, &activity).await }
+            let gateway = Arc::clone(&self.gateway);
+            async move { answer(&gateway, request, peer, Tasks::current()).await }
         });
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let connection = http2::Builder::new(Tasks(Arc::clone(&activity)))
             .timer(TokioTimer::new())
             .max_concurrent_streams(MOST_STREAMS)
             .max_header_list_size(LARGEST_HEADER_LIST)
@@ -238,24 +241,14 @@ impl Connection {
         let limits = &self.shared.limits;
         Arc::new(Activity::new(limits.header_timeout, limits.idle_timeout))
     }
-
-    async fn answer<B: Body<Data = Bytes>>(
-        &self,
-        request: Request<B>,
-        peer: Peer,
-        activity: &Arc<Activity>,
-    ) -> Result<Response<AnswerBody>, Infallible> {
-        answer(&self.gateway, request, peer, activity).await
-    }
 }
 
 async fn answer<B: Body<Data = Bytes>>(
     gateway: &Gateway,
     request: Request<B>,
     peer: Peer,
-    activity: &Arc<Activity>,
+    busy: Arc<Busy>,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    let busy = activity.begin();
     let response = gateway.answer(request, peer).await;
     // A connection is busy until the last piece of an answer is handed over.
     Ok(response.map(|body| body.watched(busy)))

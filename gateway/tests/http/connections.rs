@@ -444,6 +444,42 @@ async fn over_tls_http_1_and_2_are_spoken() {
 }
 
 #[tokio::test]
+async fn an_answer_that_nobody_reads_ends_alone_on_its_connection() {
+    let user = millgate_contract::auth::v1::User {
+        username: "a".repeat(24 << 20),
+        ..Default::default()
+    };
+    let large = prost::Message::encode_to_vec(&user);
+    let double = Double::slowly(move |seen| {
+        let is_read = seen.path.ends_with("GetUser");
+        let answer = if is_read { large.clone() } else { Vec::new() };
+        Box::pin(async move {
+            if !is_read {
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+            }
+            Ok(answer)
+        })
+    });
+    let limits = LimitArgs {
+        idle_timeout: Duration::from_millis(400),
+        ..LimitArgs::default()
+    };
+    let (gate, certificate, _folder) = over_tls(Config {
+        limits,
+        ..config(double.listen().await)
+    })
+    .await;
+    let mut sender = http_2(&gate, &certificate).await;
+    let unread = asked(&mut sender, "GET", "/v1/users/7").await;
+    assert_eq!(unread.status().as_u16(), 200);
+    let other = asked(&mut sender, "GET", "/v1/me").await;
+    assert_eq!(other.status().as_u16(), 200);
+    other.into_body().collect().await.expect("all of it");
+    let cut = unread.into_body().collect().await;
+    assert!(cut.is_err(), "what was not read is cut, and known to be");
+}
+
+#[tokio::test]
 async fn a_thousand_large_bodies_cannot_be_held_at_once() {
     let double = Double::empty();
     let limits = LimitArgs {
