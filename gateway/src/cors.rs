@@ -21,24 +21,21 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// From the origins' names, each `scheme://host[:port]`.
+    /// From the origins' names, each `scheme://host[:port]` as a browser sends it.
     ///
     /// # Errors
-    /// The first that is none: `*`, one with a path, or `null`.
+    /// Says what is wrong with the first that no browser would send, and what it would send instead.
     pub fn new(origins: &[String]) -> Result<Self, String> {
         let origins = origins.iter().map(|origin| {
-            let uri: Option<http::Uri> = origin.parse().ok();
-            let is_origin = uri.is_some_and(|uri| {
-                matches!(uri.scheme_str(), Some("http" | "https"))
-                    && uri
-                        .authority()
-                        .is_some_and(|authority| !authority.as_str().contains('@'))
-                    && uri.path() == "/"
-                    && uri.query().is_none()
-                    && !origin.ends_with('/')
-            });
-            let value = HeaderValue::from_str(origin).ok().filter(|_| is_origin);
-            value.ok_or_else(|| origin.clone())
+            let no_origin =
+                || format!("{origin:?} is no origin: https://host or https://host:port");
+            let sent = sent(origin).ok_or_else(no_origin)?;
+            if sent != *origin {
+                return Err(format!(
+                    "{origin:?} is never sent by a browser: it says {sent:?}"
+                ));
+            }
+            HeaderValue::from_str(origin).map_err(|_| no_origin())
         });
         Ok(Self {
             origins: origins.collect::<Result<_, _>>()?,
@@ -92,6 +89,27 @@ impl Cors {
     }
 }
 
+/// An origin as a browser says it (the URL standard): in lower case, without the port that goes without saying.
+fn sent(origin: &str) -> Option<String> {
+    let uri: http::Uri = origin.parse().ok()?;
+    let scheme = uri.scheme_str()?;
+    let usual = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return None,
+    };
+    let authority = uri.authority()?;
+    let is_bare = uri.path() == "/" && uri.query().is_none() && !origin.ends_with('/');
+    if !is_bare || authority.as_str().contains('@') || authority.host().is_empty() {
+        return None;
+    }
+    let host = authority.host().to_ascii_lowercase();
+    Some(match authority.port_u16().filter(|port| *port != usual) {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +129,37 @@ mod tests {
             "ftp://a",
             "",
         ] {
-            assert_eq!(Cors::new(&[bad.to_owned()]).unwrap_err(), bad);
+            let refused = Cors::new(&[bad.to_owned()]).unwrap_err();
+            assert!(
+                refused.starts_with(&format!("{bad:?} is no origin")),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_origin_that_no_browser_sends_is_refused_with_the_one_that_it_does() {
+        for (origin, sent) in [
+            ("HTTPS://App.Example.com", "https://app.example.com"),
+            ("https://app.example.com:443", "https://app.example.com"),
+            ("http://localhost:80", "http://localhost"),
+            (
+                "https://app.example.com:08443",
+                "https://app.example.com:8443",
+            ),
+            ("https://app.example.com:", "https://app.example.com"),
+        ] {
+            let refused = Cors::new(&[origin.to_owned()]).unwrap_err();
+            let says = format!("{origin:?} is never sent by a browser: it says {sent:?}");
+            assert_eq!(refused, says);
+            assert!(Cors::new(&[sent.to_owned()]).is_ok(), "{sent}");
+        }
+        for other in [
+            "http://localhost:443",
+            "https://app.example.com:80",
+            "https://[::1]:8443",
+        ] {
+            assert!(Cors::new(&[other.to_owned()]).is_ok(), "{other}");
         }
     }
 

@@ -35,10 +35,8 @@ pub fn prepare(config: Config, entropy: SharedEntropy) -> Result<Prepared, Start
         .map(|upstream| Upstream::new(upstream, client_tls.as_ref()));
     let upstreams = upstreams.collect::<Result<Vec<_>, _>>()?;
     let tls = config.tls.server(&["h2", "http/1.1"])?;
-    let cors = Cors::new(&config.cors_origins).map_err(|origin| {
-        let message = format!("{origin:?} is no origin: https://host or https://host:port");
-        StartError::new("GATEWAY_CORS_ORIGINS", message)
-    })?;
+    let cors = Cors::new(&config.cors_origins)
+        .map_err(|message| StartError::new("GATEWAY_CORS_ORIGINS", message))?;
     let rules = Rules {
         deadline: config.limits.deadline,
         max_body_bytes: config.limits.max_body_bytes as usize,
