@@ -256,7 +256,8 @@ impl Call<'_> {
     }
 
     /// Who may not call a method is told that, whatever they sent to it. The service alone knows, so it is asked with
-    /// bytes that are no message: its guard answers, or else its decoder, and never its handler.
+    /// bytes that are no message: its guard answers, or else its decoder. Only the handler of a method that takes a stream
+    /// runs, and meets the decoder's error where its first message would be.
     pub(crate) async fn refusal_before(&self, binding: &Binding, invalid: Problem) -> Problem {
         if !binding.method.token_required {
             return invalid;

@@ -124,7 +124,7 @@ pub struct LimitArgs {
     #[arg(long, env = "GATEWAY_HEADER_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = positive)]
     pub header_timeout: Duration,
 
-    /// How long the body of a request may take to arrive.
+    /// How long the body of a request may take to arrive; of a stream, how long the next piece of it may.
     #[arg(long, env = "GATEWAY_BODY_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = positive)]
     pub body_timeout: Duration,
 

@@ -41,7 +41,7 @@ pub struct Rules {
     pub deadline: Duration,
     /// The largest body, in bytes.
     pub max_body_bytes: usize,
-    /// How long a body may take to arrive.
+    /// How long a body may take to arrive; of a stream, its next piece.
     pub body_timeout: Duration,
     /// Whose word on a client's address is believed.
     pub proxies: TrustedProxies,
