@@ -23,7 +23,7 @@ use http::{HeaderValue, Response};
 use http_body::Body;
 use prost::Message as _;
 use std::pin::{Pin, pin};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::Code;
 
 /// How long a stream may go on that the client sets no end to. Its token ends sooner.
@@ -129,14 +129,16 @@ impl Call<'_> {
         let told = body::check_accept(sent).and_then(|()| {
             let form = client_stream::Form::sent(sent)?;
             let preconditions = Preconditions::from_headers(sent)?;
-            Ok((form, preconditions, headers::timeout(sent, LONGEST)?))
+            Ok((form, preconditions, headers::asked_timeout(sent)?))
         });
-        let (form, preconditions, timeout) = self.unless_refused(binding, told).await?;
+        let (form, preconditions, asked) = self.unless_refused(binding, told).await?;
+        let timeout = asked.unwrap_or(LONGEST).min(LONGEST);
         let nothing = Preconditions::default();
         let rules = &self.gateway.rules;
         let upstream = &self.gateway.upstreams[method.upstream];
         let place = rules.streams.admit(self.client, upstream)?;
         let metadata = self.metadata(timeout);
+        let started = Instant::now();
         let (sender, messages) = pipe(WAITING, rules.max_body_bytes);
         let call = place
             .upstream
@@ -198,7 +200,12 @@ impl Call<'_> {
             Err(answer) => answer,
             Ok(Ok(())) => {
                 drop(sender);
-                let answered = tokio::time::timeout(rules.deadline + GRACE, call).await;
+                // Who set an end to the call means its answer, too.
+                let left = match asked {
+                    Some(_) => timeout.saturating_sub(started.elapsed()),
+                    None => rules.deadline,
+                };
+                let answered = tokio::time::timeout(left + GRACE, call).await;
                 answered.map_err(|_| error::deadline())?
             }
             Ok(Err(fault)) => {

@@ -57,16 +57,22 @@ impl Forwarded<'_> {
 
 /// How long the call may take: what the client asked for by `grpc-timeout`, at most `longest`.
 pub fn timeout(headers: &HeaderMap, longest: Duration) -> Result<Duration, Problem> {
+    let asked = asked_timeout(headers)?;
+    Ok(asked.map_or(longest, |asked| asked.min(longest)))
+}
+
+/// What the client asked for by `grpc-timeout`, if it did.
+pub fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
     let mut values = headers.get_all(GRPC_TIMEOUT).iter();
     let Some(value) = values.next() else {
-        return Ok(longest);
+        return Ok(None);
     };
     let asked = value
         .to_str()
         .ok()
         .and_then(parse_timeout)
         .filter(|_| values.next().is_none());
-    asked.map(|asked| asked.min(longest)).ok_or_else(|| {
+    asked.map(Some).ok_or_else(|| {
         Problem::field(
             "grpc-timeout",
             "must be one to eight digits and one of H, M, S, m, u, n",

@@ -174,6 +174,23 @@ async fn a_service_that_takes_nothing_more_is_waited_for_within_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_client_may_give_a_service_more_time_after_the_last_line() {
+    let limits = LimitArgs {
+        deadline: Duration::from_millis(300),
+        ..LimitArgs::default()
+    };
+    let (gate, _file) = three_then(None).gate(limits).await;
+    let slow = || lines(&gate, "{\"name\":\"slow\"}\n");
+    slow().send().await.expect(504, "DEADLINE");
+    let answered = slow().header("grpc-timeout", "30S").send().await;
+    assert_eq!(answered.status, 200, "{answered:?}");
+    let started = Instant::now();
+    let less = slow().header("grpc-timeout", "50m").send().await;
+    less.expect(504, "DEADLINE");
+    assert!(started.elapsed() < Duration::from_millis(1400));
+}
+
+#[tokio::test]
 async fn lines_are_compressed_for_those_who_take_it_and_none_waits_for_the_next() {
     let (gate, _file) = endless().gate(LimitArgs::default()).await;
     let ask = |accept: &'static str| {

@@ -111,6 +111,9 @@ impl Library {
                         _ => serde_json::to_string(&message).unwrap(),
                     };
                     note(&name);
+                    if name == "slow" {
+                        tokio::time::sleep(Duration::from_millis(1500)).await;
+                    }
                     if name == "enough" {
                         return Err(Status::new(Code::FailedPrecondition, "no more"));
                     }
