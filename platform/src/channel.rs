@@ -26,7 +26,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a stream whose reader is slow may have waiting here, where many share a connection.
-const STREAM_WINDOW: u32 = 64 * 1024;
+/// Less would be used up by one message, and a server that does not set TCP_NODELAY then waits 40 ms for each.
+const STREAM_WINDOW: u32 = 256 * 1024;
 /// What a call on behalf of another one leaves of its time for the answer's way back.
 const MARGIN: Duration = Duration::from_millis(50);
 
