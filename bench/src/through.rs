@@ -11,7 +11,9 @@ use gateway::router::{Found, Router, Verb};
 use gateway::streams::Streams;
 use gateway::template::Template;
 use gateway::{Gateway, LimitArgs, Peer, Rules, Upstream, UpstreamConfig};
-use http::{Method, Request};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::uri::InvalidUri;
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::Full;
 use millgate_contract::DESCRIPTORS;
 use millgate_contract::factory::v1::product_service_client::ProductServiceClient;
@@ -43,20 +45,24 @@ pub(crate) async fn routes(plan: &Plan) -> Result<(Vec<Measured>, Vec<Compared>)
         let inserted = router.insert(Verb::Only(Method::GET), Template::parse(&text)?, number);
         inserted.map_err(|other| format!("{text} is {other}"))?;
     }
-    let load = Load::computations(move |number| {
-        let number = slot(scattered(number), ROUTES);
-        let path = match number % 4 {
+    // Written beforehand: a request brings its path along.
+    let paths: Vec<String> = (0..ROUTES)
+        .map(|number| match number % 4 {
             0 => format!("/v1/things-{number}"),
             1 => format!("/v1/things-{number}/4711"),
             2 => format!("/v1/things-{number}/4711:verb"),
             _ => format!("/v1/things-{number}/7/parts/4711"),
-        };
-        match router.find(&Method::GET, &path) {
+        })
+        .collect();
+    let load = Load::computations(move |number| {
+        let number = slot(scattered(number), ROUTES);
+        let path = &paths[number];
+        match router.find(&Method::GET, path) {
             Found::Route { target, .. } if *target == number => Ok(()),
             _ => Err(format!("{path} is not found")),
         }
     });
-    let name = format!("(i) one look-up among {ROUTES} routes, its path written");
+    let name = format!("(i) one look-up among {ROUTES} routes");
     Ok((
         interleaved(vec![Subject::new(name, load)], plan).await,
         Vec::new(),
@@ -99,12 +105,12 @@ pub(crate) async fn measure(
         rules,
         Arc::new(SystemEntropy),
     )?);
-    let bearer = keys.bearer()?.to_str()?.to_owned();
-    let get = asked(&gateway, &bearer, "GET", |number| {
+    let bearer = HeaderValue::from_str(keys.bearer()?.to_str()?)?;
+    let get = asked(&gateway, &bearer, Method::GET, |number| {
         let path = format!("/v1/products/{}", 1 + slot(scattered(number), 1_000));
         (path, "")
     });
-    let post = asked(&gateway, &bearer, "POST", |_| {
+    let post = asked(&gateway, &bearer, Method::POST, |_| {
         ("/v1/products".to_owned(), PRODUCT)
     });
     let subjects = vec![
@@ -132,11 +138,17 @@ pub(crate) async fn measure(
 /// Requests that the gateway answers, from its first line of code to its last: without a connection in front.
 fn asked(
     gateway: &Arc<Gateway>,
-    bearer: &str,
-    method: &'static str,
+    bearer: &HeaderValue,
+    method: Method,
     what: fn(u64) -> (String, &'static str),
 ) -> Load {
-    let (gateway, bearer) = (Arc::clone(gateway), bearer.to_owned());
+    let gateway = Arc::clone(gateway);
+    // Read beforehand, as whoever reads a connection hands them over: the gateway's part begins after that.
+    let headers = HeaderMap::from_iter([
+        (HOST, HeaderValue::from_static("bench")),
+        (AUTHORIZATION, bearer.clone()),
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    ]);
     let peer = Peer {
         address: IpAddr::from([127, 0, 0, 1]),
         is_proxy: false,
@@ -144,14 +156,15 @@ fn asked(
     Load::calls(move |number| {
         let gateway = Arc::clone(&gateway);
         let (path, body) = what(number);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "bench")
-            .header("authorization", bearer.as_str())
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from_static(body.as_bytes())));
-        async move { answered(&gateway, request.map_err(|error| error.to_string())?, peer).await }
+        let mut request = Request::new(Full::new(Bytes::from_static(body.as_bytes())));
+        request.method_mut().clone_from(&method);
+        request.headers_mut().clone_from(&headers);
+        async move {
+            *request.uri_mut() = path
+                .parse()
+                .map_err(|error: InvalidUri| error.to_string())?;
+            answered(&gateway, request, peer).await
+        }
     })
 }
 
