@@ -4,7 +4,6 @@
 //! extensions. While the handler runs it is also the task's own, so that calls to other
 //! services pass it on without the handler's help ([`crate::channel::Propagation`]).
 
-use std::fmt::Write as _;
 
 use http::HeaderMap;
 use millgate_guard::Entropy;
@@ -120,13 +119,13 @@ fn is_hex(text: &str, length: usize) -> bool {
 
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 15)]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
 }
 
 #[cfg(test)]
