@@ -18,7 +18,10 @@ use crate::streams::Streams;
 use crate::upstream::{Upstream, serving};
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::header::{CONTENT_LENGTH, HeaderName};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+};
 use http::request::Parts as Head;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
@@ -33,6 +36,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::Instrument as _;
+
+const ID: HeaderName = HeaderName::from_static(REQUEST_ID);
 
 /// What the gateway holds a request to.
 #[derive(Debug, Clone)]
@@ -185,25 +190,25 @@ impl Gateway {
     fn finish(&self, head: &Head, context: &RequestContext, response: &mut Response<AnswerBody>) {
         let headers = response.headers_mut();
         for (name, value) in [
-            ("cache-control", "no-store"),
+            (CACHE_CONTROL, "no-store"),
             (
-                "content-security-policy",
+                CONTENT_SECURITY_POLICY,
                 "default-src 'none'; frame-ancestors 'none'",
             ),
-            ("referrer-policy", "no-referrer"),
-            ("x-content-type-options", "nosniff"),
+            (REFERRER_POLICY, "no-referrer"),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ] {
-            let said = headers.entry(HeaderName::from_static(name));
+            let said = headers.entry(name);
             said.or_insert(HeaderValue::from_static(value));
         }
         if self.rules.tls {
             headers.insert(
-                http::header::STRICT_TRANSPORT_SECURITY,
+                STRICT_TRANSPORT_SECURITY,
                 HeaderValue::from_static("max-age=31536000"),
             );
         }
         if let Ok(id) = HeaderValue::from_str(&context.request_id) {
-            headers.insert(REQUEST_ID, id);
+            headers.insert(ID, id);
         }
         self.rules.cors.mark(&head.headers, headers);
     }

@@ -11,6 +11,12 @@ use std::time::Duration;
 use tonic::metadata::MetadataMap;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+// Read when this is compiled: as texts they would be read for every call.
+const ID: HeaderName = HeaderName::from_static(REQUEST_ID);
+const TRACE: HeaderName = HeaderName::from_static(TRACEPARENT);
+const ADDRESS: HeaderName = HeaderName::from_static(FORWARDED_FOR);
+const USER_AGENT: HeaderName = HeaderName::from_static(FORWARDED_USER_AGENT);
+const PROOF: HeaderName = HeaderName::from_static(PROXY_SECRET);
 
 /// What goes along with one call to a service.
 #[derive(Debug)]
@@ -37,18 +43,18 @@ impl Forwarded<'_> {
             value.set_sensitive(true);
             headers.append(AUTHORIZATION, value);
         }
-        let mut put = |name: &'static str, text: &str, secret: bool| {
+        let mut put = |name: HeaderName, text: &str, secret: bool| {
             if let Ok(mut value) = HeaderValue::from_str(text) {
                 value.set_sensitive(secret);
                 headers.insert(name, value);
             }
         };
-        put(REQUEST_ID, &self.context.request_id, false);
-        put(TRACEPARENT, &self.context.traceparent(entropy), false);
-        put(FORWARDED_FOR, &self.client.address.to_string(), false);
-        put(FORWARDED_USER_AGENT, &self.client.user_agent, false);
+        put(ID, &self.context.request_id, false);
+        put(TRACE, &self.context.traceparent(entropy), false);
+        put(ADDRESS, &self.client.address.to_string(), false);
+        put(USER_AGENT, &self.client.user_agent, false);
         if let Some(secret) = self.proxy_secret {
-            put(PROXY_SECRET, secret.expose_secret(), true);
+            put(PROOF, secret.expose_secret(), true);
         }
         headers.insert(GRPC_TIMEOUT, timeout_text(self.timeout));
         MetadataMap::from_headers(headers)
