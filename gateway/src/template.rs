@@ -10,6 +10,7 @@
 //! ```
 
 use crate::percent::{self, NotDecodable, Slash};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// One step of a path.
@@ -112,8 +113,12 @@ impl Template {
                 } else {
                     variable.segments.end
                 };
-                let part = raw.get(variable.segments.start..end).unwrap_or_default();
-                percent::path(&part.join("/"), variable.slash).map(|value| value.into_owned())
+                match raw.get(variable.segments.start..end).unwrap_or_default() {
+                    [one] => percent::path(one, variable.slash).map(Cow::into_owned),
+                    several => {
+                        percent::path(&several.join("/"), variable.slash).map(Cow::into_owned)
+                    }
+                }
             })
             .collect()
     }
