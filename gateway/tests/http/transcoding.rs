@@ -385,6 +385,37 @@ fn answers_are_written_by_the_json_mapping() {
     );
 }
 
+#[test]
+fn an_answer_is_written_as_prost_reflect_would_write_it() {
+    let options = prost_reflect::SerializeOptions::new()
+        .use_proto_field_name(true)
+        .skip_default_fields(false);
+    for body in [
+        r#"{}"#,
+        r#"{"name":"a\"\\\u0001\u2028é","number":-9223372036854775808,"flag":true,"amount":1e300,"data":"_-8="}"#,
+        r#"{"amount":"Infinity","floats":["NaN","Infinity","-Infinity",0.1,-0.0,1e21]}"#,
+        r#"{"amount":"-Infinity","numbers":[1,-2],"colour":"COLOUR_RED","colours":["COLOUR_RED",0,77]}"#,
+        r#"{"counts":{"a\"b":1},"inners":{"-7":{"name":"x","inner":{}}}}"#,
+        r#"{"inner":{},"list":[{},{"count":3,"inner":{"name":"y"}}],"first":"","maybe":0,"null":null}"#,
+        r#"{"second":0,"time":"2026-11-28T01:02:03.4Z","duration":"-1.5s","mask":"a,bC.d"}"#,
+        r#"{"wrapped":"7","wrapped_text":"","structure":{"a":[1,null]},"value":null,"values":[true,{"b":"c"}]}"#,
+        r#"{"any":{"@type":"type.googleapis.com/sample.Inner","count":1}}"#,
+        r#"{"any":{"@type":"type.googleapis.com/google.protobuf.Duration","value":"1s"}}"#,
+    ] {
+        let message = message("POST", "/v1/books", body).unwrap();
+        let mut expected = Vec::new();
+        message
+            .serialize_with_options(&mut serde_json::Serializer::new(&mut expected), &options)
+            .unwrap();
+        let found = encode(&message).unwrap();
+        assert_eq!(
+            String::from_utf8(found).unwrap(),
+            String::from_utf8(expected).unwrap(),
+            "{body}"
+        );
+    }
+}
+
 fn message_field(message: &DynamicMessage, name: &str) -> prost_reflect::FieldDescriptor {
     prost_reflect::ReflectMessage::descriptor(message)
         .get_field_by_name(name)
