@@ -4,7 +4,6 @@
 //! extensions. While the handler runs it is also the task's own, so that calls to other
 //! services pass it on without the handler's help ([`crate::channel::Propagation`]).
 
-
 use http::HeaderMap;
 use millgate_guard::Entropy;
 use tokio::time::Instant;
