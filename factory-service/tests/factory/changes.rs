@@ -374,10 +374,15 @@ async fn an_erasure_is_in_the_log_and_what_it_erased_is_not() {
             request_id: uuid(),
             ..Default::default()
         };
-        ok(world
+        let ticket = ok(world
             .tickets()
             .open_ticket(world.customer(ada.user_id, open))
             .await);
+        let cancel = pb::CancelTicketRequest {
+            id: ticket.id,
+            ..Default::default()
+        };
+        ok(world.tickets().cancel_ticket(world.staff(cancel)).await);
         let order = world.placed(ada.id, bolt.id, 1).await;
         let cancel = pb::CancelOrderRequest {
             id: order.id,
@@ -392,10 +397,12 @@ async fn an_erasure_is_in_the_log_and_what_it_erased_is_not() {
         ok(world.customers().erase_customer(world.admin(erase)).await);
         let left = whole_database(&world).await;
         assert!(!left.contains("SECRET") && !left.contains("Ada"));
-        published(&world, 6).await;
+        published(&world, 7).await;
         let changes = list(&world, pb::ListChangesRequest::default()).await;
         let verbs: Vec<_> = changes.iter().map(|change| change.verb.as_str()).collect();
-        let all = ["erase", "cancel", "create", "create", "register", "create"];
+        let all = [
+            "erase", "cancel", "create", "cancel", "create", "register", "create",
+        ];
         assert_eq!(verbs, all);
         assert_eq!(changes[0].actor, "user:1");
         // The order stays countable, in the log as well.
