@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use millgate_guard::{Caller, Claims};
+use millgate_guard::{Caller, Revocations as _};
 use millgate_platform::{Fault, Reason};
 use tonic::Status;
 
@@ -26,7 +26,7 @@ pub(crate) async fn layer(
     next: Next,
 ) -> Response {
     if let Some(caller) = request.extensions().get::<Caller>().cloned() {
-        if let Err(fault) = check(&app, caller.claims()).await {
+        if let Err(fault) = check(&app, &caller).await {
             return Status::from(fault).into_http();
         }
         request.extensions_mut().insert(GoodStanding(()));
@@ -45,13 +45,16 @@ pub(crate) enum Ground {
     ServiceAccount,
 }
 
-/// Lets through claims that are still so.
+/// Lets through whose token was signed with a key that nobody has taken away, and whose claims are still so. Also for a
+/// token in the body of a call, whose key no guard has looked at.
 ///
 /// # Errors
 /// SESSION_ENDED when a person's session, or the personal access token that stands for one, is over; TOKEN_REVOKED when
 /// the account is gone or disabled, has another role or a newer generation, when a service account (the subject, or one
-/// that acts for it) is gone or disabled, or was disabled since, and when the token itself was revoked.
-pub(crate) async fn check(app: &App, claims: &Claims) -> Result<Ground, Fault> {
+/// that acts for it) is gone or disabled, or was disabled since, and when the token itself or its key was revoked.
+pub(crate) async fn check(app: &App, caller: &Caller) -> Result<Ground, Fault> {
+    key_stands(app, caller)?;
+    let claims = caller.claims();
     let asked = Asked {
         jti: &claims.token_id,
         issued: claims.issued_at.saturating_mul(1_000_000),
@@ -85,6 +88,18 @@ pub(crate) async fn check(app: &App, claims: &Claims) -> Result<Ground, Fault> {
             Ok(Ground::ServiceAccount)
         }
         _ => Err(revoked()),
+    }
+}
+
+/// Lets through a token whose key is still one. A replica with a key file of its own may have one that was removed
+/// elsewhere.
+///
+/// # Errors
+/// TOKEN_REVOKED.
+pub(crate) fn key_stands(app: &App, caller: &Caller) -> Result<(), Fault> {
+    match app.trust.known.refuses_key(caller.key_id()) {
+        None => Ok(()),
+        Some(_) => Err(revoked()),
     }
 }
 

@@ -44,6 +44,7 @@ pub(crate) async fn create(
     if let Some(answer) = once.replay() {
         return Ok(answer);
     }
+    attempt::own_change(app, &mut tx, caller, user_id).await?;
     // Held, so that two who make the last token they may make do not both succeed; and a change of the account that came
     // between the guard and here leaves no token behind.
     let user = store::users::lock(&mut tx, user_id)
@@ -123,6 +124,7 @@ pub(crate) async fn revoke(
         .await?
         .filter(|token| may_see(caller, token.user_id))
         .ok_or_else(|| access_token_not_found(body.id))?;
+    attempt::own_change(app, &mut tx, caller, token.user_id).await?;
     let now = app.now();
     if store::access_tokens::revoke(&mut tx, &token, now).await? {
         token.revoke_time = Some(now);

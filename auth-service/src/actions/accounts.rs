@@ -4,7 +4,7 @@ use millgate_contract::auth::v1 as pb;
 use millgate_guard::Caller;
 use millgate_platform::{Claim, Etag, Fault, Page, Tx};
 
-use super::step_up;
+use super::{attempt, step_up};
 use crate::app::App;
 use crate::audit::Event;
 use crate::domain::{
@@ -111,10 +111,10 @@ pub(crate) async fn list(
     store::user_list::page(&app.db, &filter, order, page).await
 }
 
-/// Changes the names of an account.
+/// Changes the names of an account. Those that it has already change nothing.
 ///
 /// # Errors
-/// USER_NOT_FOUND, ROLE_DENIED for a service whose customer is one no more, ETAG_MISMATCH, FIELD_INVALID when no name
+/// RATE_LIMITED after many changes of one's own account. USER_NOT_FOUND, ROLE_DENIED for a service whose customer is one no more, ETAG_MISMATCH, FIELD_INVALID when no name
 /// would be left, USERNAME_TAKEN, EMAIL_TAKEN. For people also SCOPE_DENIED, when the token has a scope and the email
 /// address changes or the account is no customer's, and FRESH_TOKEN_REQUIRED, when it is old and the address changes:
 /// whoever has the address can have the password mailed anew.
@@ -127,8 +127,9 @@ pub(crate) async fn rename(
     origin: &Origin,
 ) -> Result<User, Fault> {
     let mut tx = app.db.begin().await?;
+    attempt::own_change(app, &mut tx, caller, id).await?;
     let user = held(&mut tx, caller, id, etag).await?;
-    if change.is_empty() {
+    if !change.touches(&user) {
         return Ok(user);
     }
     if change.touches_email(&user) {

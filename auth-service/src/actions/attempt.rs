@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use millgate_guard::{Caller, Principal};
 use millgate_platform::{Fault, Reason, Tx};
 
 use crate::app::App;
 use crate::domain::Micros;
-use crate::domain::throttle::{Counter, Trying, stored_address};
+use crate::domain::throttle::{
+    ADDRESS, Counter, OWN_CHANGES, Trying, stored_address, stored_changes,
+};
 use crate::store;
 use crate::store::throttle::Counted;
 
@@ -44,7 +47,8 @@ impl Attempt {
         let key = counter.stored(&app.throttle_key);
         let mut tx = app.db.begin().await?;
         if let Some(address) = &address
-            && let Counted::Blocked(until) = store::throttle::fill(&mut tx, address, now).await?
+            && let Counted::Blocked(until) =
+                store::throttle::fill(&mut tx, address, ADDRESS, now).await?
         {
             return Err(address_throttled(until, now));
         }
@@ -129,11 +133,36 @@ pub(crate) async fn service_failed(app: &App, from: Option<IpAddr>) -> Result<()
     let now = app.now();
     let key = stored_address(from, Trying::Services, &app.throttle_key);
     let mut tx = app.db.begin().await?;
-    let counted = store::throttle::fill(&mut tx, &key, now).await?;
+    let counted = store::throttle::fill(&mut tx, &key, ADDRESS, now).await?;
     tx.commit().await?;
     match counted {
         Counted::Admitted(_) => Ok(()),
         Counted::Blocked(until) => Err(address_throttled(until, now)),
+    }
+}
+
+/// Counts a change of an account that `caller` makes to their own, which will be a row of the audit log; nobody else's
+/// counts. The first thing in its transaction, before the account is held.
+///
+/// # Errors
+/// RATE_LIMITED with RetryInfo.
+pub(super) async fn own_change(
+    app: &App,
+    tx: &mut Tx,
+    caller: &Caller,
+    user_id: i64,
+) -> Result<(), Fault> {
+    let is_own = matches!(caller.principal(), Principal::User { id, .. } if *id == user_id);
+    if !app.throttles || !is_own {
+        return Ok(());
+    }
+    let (key, now) = (stored_changes(user_id, &app.throttle_key), app.now());
+    match store::throttle::fill(tx, &key, OWN_CHANGES, now).await? {
+        Counted::Admitted(_) => Ok(()),
+        Counted::Blocked(until) => {
+            let fault = Fault::new(Reason::RateLimited, "too many changes of this account");
+            Err(fault.with_retry_after(wait(until, now)))
+        }
     }
 }
 

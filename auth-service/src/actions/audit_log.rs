@@ -123,5 +123,5 @@ async fn still_good(app: &App, caller: &Caller) -> Result<(), Fault> {
             "the token has expired; go on with a new one behind the last event",
         ));
     }
-    standing::check(app, caller.claims()).await.map(drop)
+    standing::check(app, caller).await.map(drop)
 }

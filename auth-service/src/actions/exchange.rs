@@ -29,7 +29,7 @@ pub(crate) async fn exchange(
         ..Event::default()
     };
     let actor = caller.key();
-    let subject = app.verifier.verify(subject_token).map_err(|fault| {
+    let subject = app.verifier.identify(subject_token).map_err(|fault| {
         let cause = fault.reason().as_str();
         let event = Event {
             actor: &actor,
@@ -38,13 +38,14 @@ pub(crate) async fn exchange(
         event.refused(app, origin);
         delegation_denied(cause)
     })?;
+    let claims = subject.claims();
     let event = |cause| Event {
         actor: &actor,
-        subject: subject
+        subject: claims
             .role
             .as_ref()
-            .and_then(|_| subject.subject.parse().ok()),
-        session: subject.session.as_deref().unwrap_or_default(),
+            .and_then(|_| claims.subject.parse().ok()),
+        session: claims.session.as_deref().unwrap_or_default(),
         ..event(cause)
     };
     // Its own token is as bad a subject as any: what the database says comes before what could be traded.
@@ -60,8 +61,8 @@ pub(crate) async fn exchange(
     let held = caller
         .scope()
         .ok_or_else(|| delegation_denied("no_scope_is_shared"))?;
-    let Delegation { scopes, actors } = Delegation::decide(&subject, client_id, held, asked)
+    let Delegation { scopes, actors } = Delegation::decide(claims, client_id, held, asked)
         .inspect_err(|_| event("not_delegable").refused(app, origin))?;
     event("").noted(app, origin);
-    Ok((app.mint.delegated(&subject, &scopes, actors), scopes))
+    Ok((app.mint.delegated(claims, &scopes, actors), scopes))
 }

@@ -194,7 +194,7 @@ impl Import {
                 "the token expired while the import ran; send it again with a new one",
             ));
         }
-        standing::check(app, self.caller.claims()).await?;
+        standing::check(app, &self.caller).await?;
         let batch = mem::take(&mut self.batch);
         if self.options.dry_run {
             return self.rehearse(app, batch).await;

@@ -40,8 +40,8 @@ pub(crate) async fn introspect(
         Viewer::Admin | Viewer::Service(_) => true,
         Viewer::Person(_) => claims.subject == caller.subject(),
     };
-    let claims = match app.verifier.verify(token) {
-        Ok(claims) if may_hear(&claims) => claims,
+    let holder = match app.verifier.identify(token) {
+        Ok(holder) if may_hear(holder.claims()) => holder,
         Err(fault)
             if app
                 .verifier
@@ -53,8 +53,9 @@ pub(crate) async fn introspect(
         // What was not well signed says nothing about whose it is, and nobody but its maker would learn from more.
         Ok(_) | Err(_) => return Ok(Introspection::Inactive(Refusal::TokenInvalid.as_str())),
     };
-    match standing::check(app, &claims).await {
+    match standing::check(app, &holder).await {
         Ok(ground) => {
+            let claims = holder.claims().clone();
             let username = username(app, &claims).await?;
             Ok(Introspection::Active(Box::new(Active {
                 claims,

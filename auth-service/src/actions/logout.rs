@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::audit::Event;
 use crate::domain::{EndReason, RefreshToken};
 use crate::origin::Origin;
-use crate::store;
+use crate::{standing, store};
 
 /// What a logout was sent with.
 pub(crate) enum Holding<'a> {
@@ -48,19 +48,23 @@ async fn by_refresh_token(app: &App, token: &RefreshToken, origin: &Origin) -> R
 }
 
 async fn by_access_token(app: &App, token: &str, origin: &Origin) -> Result<(), Fault> {
-    let Ok(claims) = app.verifier.verify(token) else {
+    let Ok(holder) = app.verifier.identify(token) else {
         return Ok(());
     };
+    if standing::key_stands(app, &holder).is_err() {
+        return Ok(());
+    }
+    let claims = holder.claims();
     // A token that may do only some things, such as a service's on the person's behalf, does not end the person's session.
     if claims.scope.is_some() {
         return Ok(());
     }
-    let (Some(session), Ok(user)) = (claims.session, claims.subject.parse()) else {
+    let (Some(session), Ok(user)) = (&claims.session, claims.subject.parse()) else {
         return Ok(());
     };
     let mut tx = app.db.begin().await?;
-    if store::sessions::end(&mut tx, &session, user, EndReason::Logout, app.now()).await? {
-        tell(app, &mut tx, user, &session, origin).await?;
+    if store::sessions::end(&mut tx, session, user, EndReason::Logout, app.now()).await? {
+        tell(app, &mut tx, user, session, origin).await?;
     }
     tx.commit().await
 }

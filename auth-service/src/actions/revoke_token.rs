@@ -1,6 +1,6 @@
 //! A token is ended by whoever holds it (RFC 7009).
 
-use millgate_guard::Claims;
+use millgate_guard::Caller;
 use millgate_platform::{Fault, Reason};
 use uuid::Uuid;
 
@@ -30,8 +30,8 @@ pub(crate) async fn revoke(app: &App, ending: Ending<'_>, origin: &Origin) -> Re
     match ending {
         Ending::PersonalAccessToken(token) => access_tokens::give_up(app, &token, origin).await,
         Ending::Refresh(token) => log_out(app, Holding::Refresh(token), origin).await,
-        Ending::Access(token) => match app.verifier.verify(token) {
-            Ok(claims) => end_access_token(app, &claims, origin).await,
+        Ending::Access(token) => match app.verifier.identify(token) {
+            Ok(holder) => end_access_token(app, &holder, origin).await,
             Err(_) => Ok(()),
         },
     }
@@ -39,12 +39,13 @@ pub(crate) async fn revoke(app: &App, ending: Ending<'_>, origin: &Origin) -> Re
 
 /// Ends an access token. Only what was signed here, has not expired, and still stands is written down: nobody fills the
 /// table with what they made up.
-async fn end_access_token(app: &App, claims: &Claims, origin: &Origin) -> Result<(), Fault> {
+async fn end_access_token(app: &App, holder: &Caller, origin: &Origin) -> Result<(), Fault> {
+    let claims = holder.claims();
     // Ours are UUIDs; whoever shares the key might have signed another.
     if Uuid::try_parse(&claims.token_id).is_err() {
         return Ok(());
     }
-    match standing::check(app, claims).await {
+    match standing::check(app, holder).await {
         Ok(_) => {}
         Err(fault) if matches!(fault.reason(), Reason::TokenRevoked | Reason::SessionEnded) => {
             return Ok(());

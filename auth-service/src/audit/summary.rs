@@ -2,12 +2,14 @@
 //!
 //! Of equal events (the same event, outcome and cause, about the same account or from the same network) the first of a
 //! window are kept whole, the rest become one record with their number. The kinds that are told apart in a window are
-//! bounded too: what is beyond is counted by event, outcome and cause alone, which are words of ours.
+//! bounded too: what is beyond is counted by event, outcome and cause alone, which are words of ours. What strangers send
+//! has a bound of its own, so that it takes nothing from what is told of those who have proved who they are.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::DONE;
 use crate::domain::audit::Record;
 use crate::domain::{Micros, micros};
 
@@ -15,9 +17,9 @@ use crate::domain::{Micros, micros};
 const WINDOW: Duration = Duration::from_secs(60);
 /// Of equal events, how many are kept whole in a window.
 const WHOLE: i64 = 5;
-/// Kinds of events that are told apart in a window. With these, a window has at most 128 × (5 + 1) records and one for
-/// each word of ours: some 1,000, and 450 MB a day at the very worst.
-const KINDS: usize = 128;
+/// Kinds of events that are told apart in a window, of each [`Source`]. With these, a window has at most 256 × (5 + 1)
+/// records and one for each word of ours: some 1,600, and 700 MB a day at the very worst.
+const KINDS: [usize; 3] = [128, 64, 64];
 /// Whole records that wait to be written, while the database is away.
 const BUFFER: usize = 4096;
 
@@ -28,6 +30,29 @@ struct Kind {
     outcome: String,
     cause: String,
     who: Who,
+}
+
+/// Who can cause events: an index of [`KINDS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// Who has proved who they are.
+    Proven,
+    /// Whoever knows an account.
+    Named,
+    /// Anybody.
+    Stranger,
+}
+
+impl Source {
+    fn of(record: &Record) -> Self {
+        if !record.actor.is_empty() || record.outcome == DONE {
+            Self::Proven
+        } else if record.subject.is_some() || !record.client_id.is_empty() {
+            Self::Named
+        } else {
+            Self::Stranger
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -94,6 +119,8 @@ struct Count {
 pub(super) struct Summary {
     began: Option<Micros>,
     counts: HashMap<Kind, Count>,
+    /// How many kinds of each source are told apart.
+    kinds: [usize; 3],
     /// To be written.
     ready: Vec<Record>,
 }
@@ -103,8 +130,13 @@ impl Summary {
     pub(super) fn add(&mut self, record: Record, network: Option<IpAddr>) {
         self.began.get_or_insert(record.time);
         let mut kind = Kind::of(&record, network);
-        if self.counts.len() >= KINDS && !self.counts.contains_key(&kind) {
-            kind.who = Who::Others;
+        if !self.counts.contains_key(&kind) {
+            let source = Source::of(&record) as usize;
+            if self.kinds[source] < KINDS[source] {
+                self.kinds[source] += 1;
+            } else {
+                kind.who = Who::Others;
+            }
         }
         let may_be_whole = kind.who != Who::Others && self.ready.len() < BUFFER;
         let count = self.counts.entry(kind).or_default();
@@ -122,6 +154,7 @@ impl Summary {
             |began: Micros| ended || now.saturating_sub(began) >= micros(WINDOW) || now < began;
         if self.began.is_some_and(over) && self.ready.len() < BUFFER {
             self.began = None;
+            self.kinds = Default::default();
             for (kind, count) in self.counts.drain() {
                 if count.summed > 0 {
                     self.ready.push(kind.sum(now, count.summed));
@@ -147,6 +180,7 @@ mod tests {
         Record {
             outcome: "refused".into(),
             cause: "wrong_password".into(),
+            actor: String::new(),
             address: address.into(),
             subject,
             ..record(time)
@@ -187,8 +221,25 @@ mod tests {
             }
         }
         written.extend(summary.take(2, true));
-        assert!(written.len() <= KINDS * 6 + 1, "{}", written.len());
+        assert!(written.len() <= KINDS[2] * 6 + 1, "{}", written.len());
         assert_eq!(total(&written), 100_000);
+    }
+
+    #[test]
+    fn strangers_take_no_place_from_those_who_are_known() {
+        let mut summary = Summary::default();
+        for number in 0..1_000_u32 {
+            let address = IpAddr::from(number.to_be_bytes());
+            summary.add(refusal(1, "a", None), Some(address));
+            summary.add(refusal(1, "a", Some(i64::from(number))), Some(address));
+        }
+        summary.take(2, false);
+        let done = Record {
+            actor: "service:factory".into(),
+            ..refusal(1, "a", Some(7_000))
+        };
+        summary.add(done.clone(), None);
+        assert_eq!(summary.take(2, false), [done]);
     }
 
     #[test]
@@ -220,11 +271,11 @@ mod tests {
             summary.give_back(unwritten);
         }
         assert!(
-            summary.ready.len() <= BUFFER + KINDS + 1,
+            summary.ready.len() <= BUFFER + KINDS[2] + 1,
             "{}",
             summary.ready.len()
         );
-        assert!(summary.counts.len() <= KINDS + 1);
+        assert!(summary.counts.len() <= KINDS[2] + 1);
         let mut written = summary.take(now, true);
         written.extend(summary.take(now, true));
         assert_eq!(total(&written), sent);

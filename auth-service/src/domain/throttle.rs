@@ -29,10 +29,26 @@ pub(crate) const LOCK_AT: i64 = 100;
 /// For how long it is closed, and how long attempts are remembered.
 pub(crate) const MEMORY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many failed attempts an address may make at once.
-pub(crate) const ADDRESS_BURST: i64 = 30;
-/// After how long it may make one more.
-pub(crate) const ADDRESS_INTERVAL: Duration = Duration::from_secs(10);
+/// How much a bucket takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate {
+    /// How many at once.
+    pub(crate) burst: i64,
+    /// After how long one more.
+    pub(crate) interval: Duration,
+}
+
+/// Failed attempts of an address.
+pub(crate) const ADDRESS: Rate = Rate {
+    burst: 30,
+    interval: Duration::from_secs(10),
+};
+/// Changes that a person makes to their own account. Each is a row of the audit log, which keeps everything: with these
+/// numbers one account adds some 3 MB a day at most.
+pub(crate) const OWN_CHANGES: Rate = Rate {
+    burst: 120,
+    interval: Duration::from_secs(10),
+};
 
 /// How long after attempt number `attempts` the next one is let through. The statement in the store says the same, and
 /// a test holds the two together.
@@ -115,6 +131,11 @@ pub(crate) fn stored_address(network: IpAddr, trying: Trying, key: &hmac::Key) -
     }
 }
 
+/// The key of the bucket of a person's own changes.
+pub(crate) fn stored_changes(user_id: i64, key: &hmac::Key) -> Vec<u8> {
+    keyed(key, "own changes", &user_id.to_be_bytes())
+}
+
 /// No kind holds a zero byte, so no two pairs give the same text.
 fn keyed(key: &hmac::Key, kind: &str, what: &[u8]) -> Vec<u8> {
     let mut context = hmac::Context::with_key(key);
@@ -165,6 +186,7 @@ mod tests {
                 assert!(keys.insert(counter.stored(&key)));
                 assert!(keys.insert(counter.stored(&other)));
             }
+            assert!(keys.insert(stored_changes(id, &key)));
         }
         // A name made of the bytes of an id is still a name.
         let bytes = 1_i64.to_be_bytes();

@@ -102,12 +102,16 @@ pub(crate) struct NameChange {
 }
 
 impl NameChange {
-    /// Whether nothing would change.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.username.is_none() && self.email.is_none()
+    /// Whether a name of `user` would be another one, or written in another way.
+    pub(crate) fn touches(&self, user: &User) -> bool {
+        let username = self
+            .username
+            .as_ref()
+            .is_some_and(|new| new.as_ref().map(Username::as_str) != user.username.as_deref());
+        username || self.touches_email(user)
     }
 
-    /// Whether the email address of `user` would be another one, or written in another way.
+    /// The same of the email address.
     pub(crate) fn touches_email(&self, user: &User) -> bool {
         self.email
             .as_ref()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::throttle::Counted;
 use super::{MIGRATIONS, refresh_tokens, secrets_check, sessions, standing, throttle, users};
-use crate::domain::throttle::delay;
+use crate::domain::throttle::{ADDRESS, delay};
 use crate::domain::{
     Email, EndReason, ExternalId, LONG_AGO, NameChange, Names, NewUser, Place, RefreshToken, Role,
     Session, SessionLimits, User, Username,
@@ -544,7 +544,9 @@ async fn what_the_throttles_have_forgotten_is_deleted_a_batch_at_a_time() {
         for key in 0..600_i32 {
             let key = key.to_be_bytes();
             throttle::count(&mut tx, &key, 5).await.expect("counted");
-            throttle::fill(&mut tx, &key, 5).await.expect("filled");
+            throttle::fill(&mut tx, &key, ADDRESS, 5)
+                .await
+                .expect("filled");
         }
         throttle::count(&mut tx, b"newer", 6)
             .await
@@ -565,8 +567,11 @@ async fn what_the_throttles_have_forgotten_is_deleted_a_batch_at_a_time() {
 async fn a_bucket_takes_its_burst_and_drains_with_time() {
     both_databases(&MIGRATIONS, |db| async move {
         let mut tx = db.begin().await.expect("begun");
-        let fill =
-            async |tx: &mut Tx, now| throttle::fill(tx, b"office", now).await.expect("filled");
+        let fill = async |tx: &mut Tx, now| {
+            throttle::fill(tx, b"office", ADDRESS, now)
+                .await
+                .expect("filled")
+        };
         for _ in 0..30 {
             assert_eq!(fill(&mut tx, 0).await, Counted::Admitted(1));
         }

@@ -7,8 +7,7 @@
 use millgate_platform::{Affected as _, Database, Fault, Tx, on, on_tx, on_write};
 
 use crate::domain::throttle::{
-    ADDRESS_BURST, ADDRESS_INTERVAL, FIRST_DELAY, FIRST_DELAYED, LOCK_AT, LONGEST_DELAY,
-    LONGEST_FROM, MEMORY,
+    ADDRESS, FIRST_DELAY, FIRST_DELAYED, LOCK_AT, LONGEST_DELAY, LONGEST_FROM, MEMORY, Rate,
 };
 use crate::domain::{Micros, micros};
 
@@ -94,10 +93,15 @@ const FILL: &str = "\
     RETURNING drained_time";
 const DRAINED_TIME: &str = "SELECT drained_time FROM address_buckets WHERE key_hash = $1";
 
-/// Counts an attempt of an address, unless it has to wait.
-pub(crate) async fn fill(tx: &mut Tx, key: &[u8], now: Micros) -> Result<Counted, Fault> {
-    let interval = micros(ADDRESS_INTERVAL);
-    let room = interval * (ADDRESS_BURST - 1);
+/// Counts an attempt in a bucket that takes so many, unless it has to wait.
+pub(crate) async fn fill(
+    tx: &mut Tx,
+    key: &[u8],
+    rate: Rate,
+    now: Micros,
+) -> Result<Counted, Fault> {
+    let interval = micros(rate.interval);
+    let room = interval * (rate.burst - 1);
     let filled: Option<Micros> = on_tx!(tx, |c| sqlx::query_scalar(FILL)
         .bind(key)
         .bind(now)
@@ -123,7 +127,7 @@ const POUR_BACK: &str =
 pub(crate) async fn pour_back(tx: &mut Tx, key: &[u8]) -> Result<(), Fault> {
     on_tx!(tx, |c| sqlx::query(POUR_BACK)
         .bind(key)
-        .bind(micros(ADDRESS_INTERVAL))
+        .bind(micros(ADDRESS.interval))
         .execute(c)
         .await
         .map(drop))?;

@@ -2,6 +2,7 @@ use super::harness::*;
 use super::lists::list;
 use millgate_contract::auth::v1 as pb;
 use prost_types::FieldMask;
+use std::time::Duration;
 use tonic::{Code, Status};
 
 pub(crate) async fn create(
@@ -396,6 +397,60 @@ async fn a_new_role_ends_the_sessions_and_the_same_role_does_not() {
             reason(house.set_role(&admin, 999, pb::Role::User).await),
             "USER_NOT_FOUND"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_changes_their_own_account_again_and_again_does_not_fill_the_log() {
+    const ROWS: &str = "SELECT (SELECT count(*) FROM audit_log WHERE event IN ('update_user', 'begin_totp')) \
+         + (SELECT count(*) FROM audit_pending WHERE event IN ('update_user', 'begin_totp'))";
+    on_both_with(&["--throttles", "true"], async |house| {
+        let (ada, tokens) = house.person("ada", pb::Role::Customer).await;
+        let rename = |name: &str| pb::User {
+            id: ada.id,
+            username: name.to_owned(),
+            ..Default::default()
+        };
+        let token = &tokens.access_token;
+        let same = update(&house, token, rename("ada"), &["username"]).await;
+        let same = same.expect("nothing to do");
+        assert_eq!((same.etag, house.count(ROWS).await), (ada.etag.clone(), 0));
+        // The one that changed nothing took no place.
+        for number in 0..120 {
+            let name = format!("ada{number}");
+            update(&house, token, rename(&name), &["username"])
+                .await
+                .expect("renamed");
+        }
+        let status = update(&house, token, rename("ada"), &["username"])
+            .await
+            .expect_err("too many");
+        let (code, reason) = refusal::<()>(Err(status));
+        assert_eq!(
+            (code, reason.as_str()),
+            (Code::ResourceExhausted, "RATE_LIMITED")
+        );
+        let admin = house.admin().await;
+        update(&house, &admin, rename("eve"), &["username"])
+            .await
+            .expect("an administrator is not kept waiting");
+        assert_eq!(house.count(ROWS).await, 121);
+        house.clock.advance(Duration::from_secs(10));
+        let changed = update(&house, token, rename("ada"), &["username"]).await;
+        assert_eq!(changed.expect("one more").username, "ada");
+        for _ in 0..20 {
+            let request = with(token, pb::BeginTotpRequest {});
+            house
+                .second_factors
+                .clone()
+                .begin_totp(request)
+                .await
+                .expect("begun");
+        }
+        let house = House::open(house.close().await, &[]).await;
+        assert_eq!(house.count(ROWS).await, 122 + 6, "five, and a number");
+        house.close().await;
     })
     .await;
 }

@@ -8,8 +8,10 @@ use millgate_guard::{FilePermissions, KeyRing, KeyStatus, SharedRing};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::harness::{House, at_both, at_once, on_both, on_both_with, reason, with};
+use super::exchange;
+use super::harness::{FACTORY, House, at_both, at_once, on_both, on_both_with, reason, with};
 use super::trust::{Elsewhere, until};
+use super::validate::validate;
 
 const QUICK: &[&str] = &["--key-announced-for", "0s"];
 
@@ -343,6 +345,64 @@ async fn a_stolen_key_is_refused_everywhere_at_once() {
         retire(&house, &admin, &stolen, true)
             .await
             .expect("still removed");
+    })
+    .await;
+}
+
+/// What the guards look at in the head of a call. A replica with a file of its own still has the key in its ring.
+#[tokio::test]
+async fn a_stolen_key_counts_for_no_token_in_the_body_of_a_call_either() {
+    at_both(async |place| {
+        if place.url.starts_with("sqlite:") {
+            return;
+        }
+        let file = |name: &str| place.folder.path().join(name);
+        let here = House::open(place.clone(), QUICK).await;
+        let (_, tokens) = here.person("ada", pb::Role::Customer).await;
+        let stolen = active(&keys(&here, &here.admin().await).await);
+        let forged = here.issuer.service(FACTORY, "users.read").token();
+        rotate(&here, &here.admin().await, pb::KeyAlgorithm::Unspecified)
+            .await
+            .expect("announced");
+        until("the new key signs", async || {
+            active(&keys(&here, &here.admin().await).await) != stolen
+        })
+        .await;
+        std::fs::copy(file("keys.json"), file("other.json")).expect("copied");
+        let mut config = place.config(QUICK);
+        config.keys.keys = Some(file("other.json"));
+        let there = House::open_with_at(place.clone(), config, here.clock.clone()).await;
+        let admin = here.admin().await;
+        let factory = exchange::service(&here, "shop", &["users.read"]).await;
+        for good in [&forged, &tokens.access_token] {
+            assert!(validate(&there, &admin, good).await.active);
+        }
+        retire(&here, &admin, &stolen, true).await.expect("removed");
+        for bad in [&forged, &tokens.access_token] {
+            until("not good there", async || {
+                validate(&there, &admin, bad).await.reason == "TOKEN_REVOKED"
+            })
+            .await;
+        }
+        let request = pb::ExchangeTokenRequest {
+            subject_token: tokens.access_token.clone(),
+            scope: "users.read".into(),
+            ..Default::default()
+        };
+        let traded = exchange::exchange(&there, &factory, request).await;
+        assert_eq!(reason(traded), "DELEGATION_DENIED");
+        let request = with(&tokens.access_token, pb::LogoutRequest::default());
+        there
+            .auth
+            .clone()
+            .logout(request)
+            .await
+            .expect("nothing to end");
+        let live = "SELECT count(*) FROM sessions s JOIN users u ON u.id = s.user_id \
+             WHERE u.username = 'ada' AND s.ended_time IS NULL";
+        assert_eq!(here.count(live).await, 1, "nobody was logged out");
+        there.close().await;
+        here.close().await;
     })
     .await;
 }

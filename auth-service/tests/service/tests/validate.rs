@@ -3,7 +3,11 @@ use millgate_contract::auth::v1 as pb;
 use millgate_platform::on_write;
 use std::time::Duration;
 
-async fn validate(house: &House, caller: &str, token: &str) -> pb::ValidateTokenResponse {
+pub(super) async fn validate(
+    house: &House,
+    caller: &str,
+    token: &str,
+) -> pb::ValidateTokenResponse {
     let request = pb::ValidateTokenRequest {
         token: token.to_owned(),
     };
