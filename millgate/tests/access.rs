@@ -1,8 +1,7 @@
 //! Every cell of the access table, called on the running services.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a test fails by panicking, and speaks to whoever runs it"
 )]

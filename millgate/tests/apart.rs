@@ -1,5 +1,5 @@
 //! The services as processes of their own: crashes between them, a lost database, mutual TLS, the health commands.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

@@ -1,5 +1,5 @@
 //! Bad input, each kind of it: the pinned answer, and nothing half-written behind it.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

@@ -1,5 +1,5 @@
 //! The operator's commands, as an operator gives them: the real binary against the real service, on both databases.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
@@ -620,4 +620,31 @@ async fn sessions_are_listed_and_ended(world: World) {
         unknown.code == 1 && unknown.err.contains("SESSION_NOT_FOUND"),
         "{unknown:?}"
     );
+}
+
+/// A password or a secret that is told once must not be taken for told.
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure_and_a_reader_that_went_away_is_none() {
+    let full = || std::fs::File::options().write(true).open("/dev/full");
+    let folder = tempfile::tempdir().unwrap();
+    let ring = folder.path().join("keys.json").display().to_string();
+    for args in [&["errors"][..], &["keys", "init", "--out", &ring]] {
+        let output = binary("millgate")
+            .args(args)
+            .stdout(full().unwrap())
+            .output()
+            .unwrap();
+        let complained = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {complained}");
+        assert!(complained.contains("standard output"), "{complained}");
+    }
+    let mut command = binary("millgate");
+    let mut gone = command
+        .arg("errors")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(gone.stdout.take());
+    assert_eq!(gone.wait().unwrap().code(), Some(0));
 }

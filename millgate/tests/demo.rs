@@ -1,5 +1,5 @@
 //! `millgate demo`: the real binary against the real services, on both databases.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

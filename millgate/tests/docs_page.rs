@@ -1,5 +1,5 @@
 //! The docs page in a real, headless browser: log in there, try a call, see its answer.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

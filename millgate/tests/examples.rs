@@ -1,5 +1,5 @@
 //! `examples/`, run against the one-command form.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

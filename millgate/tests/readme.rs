@@ -1,9 +1,7 @@
 //! What the README and the start tell people to paste, pasted.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
-    clippy::unwrap_used,
     reason = "a test fails by panicking, and speaks to whoever runs it"
 )]
 

@@ -1,5 +1,5 @@
 //! The routes and bodies of the systems that Millgate grew from, as their own documentation sends them.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

@@ -1,5 +1,5 @@
 //! The end of the process: on purpose under load, and what it promised before.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

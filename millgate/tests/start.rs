@@ -1,5 +1,5 @@
 //! Starting: what it prints, what it keeps, and what it refuses with the name of the setting at fault.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

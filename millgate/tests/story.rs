@@ -1,5 +1,5 @@
 //! The main job, as people do it: register, log in, be refused, make products, place orders that move stock.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

@@ -1,5 +1,5 @@
 //! The second factor from the terminal: the real binary against the real service, on both databases.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,

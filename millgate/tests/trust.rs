@@ -1,5 +1,5 @@
 //! What the auth service revokes, the factory refuses within moments; keys are rotated while both serve.
-#![allow(
+#![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
