@@ -2,8 +2,6 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    clippy::print_stderr,
-    clippy::unwrap_used,
     reason = "a test fails by panicking, and speaks to whoever runs it"
 )]
 
