@@ -1,6 +1,6 @@
 //! One suite for both databases: what each statement promises.
 
-use millgate_platform::testing::both_databases;
+use millgate_platform::testing::{both_databases, sorted_by_a_language};
 use millgate_platform::{Database, Fault, Reason, SystemEntropy, Tx, on_tx};
 use std::time::Duration;
 
@@ -589,6 +589,14 @@ async fn a_bucket_takes_its_burst_and_drains_with_time() {
             fill(&mut tx, 400_000_000).await,
             Counted::Blocked(410_000_000)
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_are_sorted_and_searched_by_code_point_on_both_databases() {
+    both_databases(&MIGRATIONS, |db| async move {
+        assert_eq!(sorted_by_a_language(&db).await, [""; 0]);
     })
     .await;
 }

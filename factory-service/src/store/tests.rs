@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use millgate_platform::testing::both_databases;
+use millgate_platform::testing::{both_databases, sorted_by_a_language};
 use millgate_platform::{Database, Fault, Reason, Tx, on_tx, violated};
 use sqlx::AssertSqlSafe;
 
@@ -280,6 +280,14 @@ async fn of_replicas_one_takes_what_is_due() {
         ];
         assert_eq!(takes.map(|taken| taken.expect("written")), [true, false]);
         assert_eq!(login::due(&db, 200, 10).await.expect("read"), [(7, 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn names_are_sorted_and_searched_by_code_point_on_both_databases() {
+    both_databases(&MIGRATIONS, |db| async move {
+        assert_eq!(sorted_by_a_language(&db).await, [""; 0]);
     })
     .await;
 }

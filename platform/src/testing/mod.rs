@@ -85,6 +85,23 @@ where
     }
 }
 
+/// The columns of names in one spelling (`..._canonical`) that PostgreSQL sorts by the rules of a language: a search for
+/// how they begin is a range of code points, and would not find all of them.
+///
+/// # Panics
+/// When the database does not answer.
+pub async fn sorted_by_a_language(db: &Database) -> Vec<String> {
+    let Database::Postgres(pool) = db else {
+        return Vec::new();
+    };
+    let columns = "SELECT table_name || '.' || column_name FROM information_schema.columns \
+         WHERE table_schema = 'public' AND column_name LIKE '%canonical' AND collation_name IS DISTINCT FROM 'C'";
+    sqlx::query_scalar(columns)
+        .fetch_all(pool)
+        .await
+        .expect("the columns")
+}
+
 /// A fresh SQLite file in a folder that goes when the guard is dropped.
 pub fn sqlite_url() -> (String, TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -119,8 +136,8 @@ impl PostgresDatabase {
         let mut admin = PgConnection::connect(&server)
             .await
             .expect("the test server answers");
-        // As databases are elsewhere, names are sorted by the rules of a language: a statement that counts on the order
-        // of code points has to say so. A server that was built without them sorts as it will.
+        // As in databases elsewhere, texts are sorted by the rules of a language: a statement that counts on the order of
+        // code points has to say so. A server that was built without them sorts as it will.
         let create = format!("CREATE DATABASE {name}");
         let with_rules = format!(
             "{create} TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"

@@ -1,0 +1,2 @@
+-- SQLite compares by code point anyway. Both databases have the same steps.
+SELECT 1;
