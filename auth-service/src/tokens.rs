@@ -1,4 +1,4 @@
-//! Access tokens: JWTs as RFC 9068 describes them.
+//! Access tokens: JWTs in the form of RFC 9068 (`typ: at+jwt`, its claims but `client_id`: `sub` says who).
 
 use std::time::Duration;
 

@@ -217,8 +217,17 @@ impl Import {
             match content {
                 Err(bad) => refuse(&mut report, line, bad),
                 Ok((moved, format)) => {
-                    if imports::insert(&mut tx, &moved, now).await? {
+                    if let Some(id) = imports::insert(&mut tx, &moved, now).await? {
                         create(&mut report, format);
+                        // Whoever gets rights by it is told one by one, as if they had been made here.
+                        if moved.new.role != Role::Customer {
+                            let event = Event {
+                                what: "create_user",
+                                subject: Some(id),
+                                ..self.event("import")
+                            };
+                            event.done(&mut tx, app, &self.origin).await?;
+                        }
                     } else {
                         let taken = imports::taken_in(&mut tx, &moved.new.names).await?;
                         conflict(&mut report, &self.options, line, taken);

@@ -6,7 +6,8 @@ use millgate_platform::{FieldFault, Reason};
 use secrecy::{ExposeSecret, SecretString};
 use unicode_normalization::UnicodeNormalization;
 
-/// The fewest code points of a new password (NIST SP 800-63B section 3.1.1.2).
+/// The fewest code points of a new password: as pinned in DESIGN.md, and NIST SP 800-63B-3 section 5.1.1.2. Revision 4
+/// (section 3.1.1.2) asks for 15 where there is no second factor.
 pub(crate) const SHORTEST: usize = 8;
 /// The most code points of any password: hashing is not for novels.
 pub(crate) const LONGEST: usize = 256;

@@ -84,12 +84,17 @@ const INSERT: &str = "\
     INSERT INTO users (username, username_canonical, email, email_canonical, password_hash, role, state, generation, \
      external_id, revision, create_time, update_time)
     VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8, 1, $9, $10)
-    ON CONFLICT DO NOTHING";
+    ON CONFLICT DO NOTHING
+    RETURNING id";
 
-/// Takes over an account; says whether it did: a name that is taken is left alone.
-pub(crate) async fn insert(tx: &mut Tx, moved: &MovedUser, now: Micros) -> Result<bool, Fault> {
+/// Takes over an account; gives its id, and none where a name is taken: that account is left alone.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    moved: &MovedUser,
+    now: Micros,
+) -> Result<Option<i64>, Fault> {
     let (username, email) = (moved.new.names.username(), moved.new.names.email());
-    let made = on_tx!(tx, |c| sqlx::query(INSERT)
+    Ok(on_tx!(tx, |c| sqlx::query_scalar(INSERT)
         .bind(username.map(Username::as_str))
         .bind(username.map(Username::canonical))
         .bind(email.map(Email::as_str))
@@ -100,10 +105,8 @@ pub(crate) async fn insert(tx: &mut Tx, moved: &MovedUser, now: Micros) -> Resul
         .bind(moved.new.external_id.as_ref().map(ExternalId::as_str))
         .bind(moved.create_time.unwrap_or(now))
         .bind(now)
-        .execute(c)
-        .await
-        .affected())?;
-    Ok(made == 1)
+        .fetch_optional(c)
+        .await)?)
 }
 
 /// Which of an account's names are taken.

@@ -663,3 +663,34 @@ async fn an_unfinished_import_is_forgotten_after_a_week() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn whoever_gets_rights_by_an_import_is_in_the_log_one_by_one() {
+    on_both(async |house| {
+        let admin = house.admin().await;
+        let planted = pb::ImportedUser {
+            role: pb::Role::Admin.into(),
+            ..named(2, "planted")
+        };
+        import(
+            &house,
+            &admin,
+            options(),
+            vec![named(1, "ada"), planted, named(3, "bob")],
+        )
+        .await
+        .expect("imported");
+        let id = house
+            .count("SELECT id FROM users WHERE username = 'planted'")
+            .await;
+        let rows = house.sealed("create_user", 1).await;
+        let made: Vec<_> = rows
+            .iter()
+            .filter(|row| row.starts_with("create_user "))
+            .collect();
+        assert_eq!(made.len(), 1, "{made:?}");
+        let row = format!("create_user done import user:1 {id} ");
+        assert!(made[0].starts_with(&row), "{made:?}");
+    })
+    .await;
+}
