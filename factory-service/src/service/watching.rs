@@ -43,7 +43,8 @@ pub(super) async fn stream<M: Send + 'static>(
     message: impl Fn(&Change) -> Result<M, Fault> + Send + Sync + 'static,
 ) -> Result<impl Stream<Item = Result<M, Status>> + Send + 'static, Fault> {
     let newest = store::head(db).await?;
-    // A customer is not told how much happens here.
+    // A customer is not told of the newest number: what they learn of how much happens here they learn by the numbers of
+    // their own changes, which count everybody's.
     if watch.filter.owner.is_none() && watch.from > newest.saturating_add(1) {
         // Whoever has seen more than there is has seen another history: a backup was restored.
         return Err(Fault::field(
