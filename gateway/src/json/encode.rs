@@ -17,8 +17,8 @@ pub fn encode(message: &DynamicMessage) -> Result<Vec<u8>, serde_json::Error> {
     Ok(json)
 }
 
-/// prost-reflect writes all that this does, at more cost (the profile of a GET says so). It is left what has a JSON of its own (Timestamp,
-/// Struct, Any and the like) and what may have extensions.
+/// prost-reflect writes all that this does, at more cost. It is left what has a JSON of its own (Timestamp, Struct, Any and
+/// the like) and what may have extensions.
 fn write_message(json: &mut Vec<u8>, message: &DynamicMessage) -> Result<(), serde_json::Error> {
     let descriptor = message.descriptor();
     if descriptor.full_name().starts_with("google.protobuf.")
