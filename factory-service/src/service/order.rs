@@ -169,9 +169,12 @@ impl OrderService for Orders {
         let state = fields.parse("state", order_state(message.state));
         let (state,) = fields.all((state,))?;
         let owner = Owner::of_caller(&caller)?;
+        // One of both, whoever it is: without either it would be a list of everybody's.
+        let (customer_id, user_id) = owner.keys();
         let filter = Filter {
             state,
-            user_id: owner.keys().1,
+            customer_id,
+            user_id,
             ..Filter::default()
         };
         let newest_first = OrderBy {

@@ -120,8 +120,11 @@ impl ServiceTicketService for Tickets {
             }
             TicketSight::All | TicketSight::Customer { .. } => {
                 let owner = Owner::of_caller(&caller)?;
+                // One of both, whoever it is: without either it would be a list of everybody's.
+                let (customer_id, user_id) = owner.keys();
                 let own = Filter {
-                    user_id: owner.keys().1,
+                    customer_id,
+                    user_id,
                     ..Filter::default()
                 };
                 (own, Some(owner))
