@@ -29,6 +29,9 @@ const LARGEST_HEAD: usize = 32 * 1024;
 /// The same over HTTP/2, where names and values are counted uncompressed.
 const LARGEST_HEADER_LIST: u32 = 32 * 1024;
 const MOST_STREAMS: u32 = 100;
+/// What a body that is not read, as an import that waits for its service, may have waiting here, in bytes. All streams of
+/// a connection have a MiB together (hyper's default), so that strangers cannot fill the memory.
+const STREAM_WINDOW: u32 = 64 * 1024;
 const KEEPALIVE: Duration = Duration::from_secs(20);
 /// Between two attempts to accept when the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -223,6 +226,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .max_concurrent_streams(MOST_STREAMS)
             .max_header_list_size(LARGEST_HEADER_LIST)
+            .initial_stream_window_size(STREAM_WINDOW)
             .keep_alive_interval(KEEPALIVE)
             .keep_alive_timeout(KEEPALIVE)
             .serve_connection(TokioIo::new(stream), service);

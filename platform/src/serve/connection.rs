@@ -33,6 +33,10 @@ use crate::config::{Limits, ServerTls};
 
 /// Header lists larger than this are refused by HTTP/2 itself.
 const LARGEST_HEADERS: u32 = 16 * 1024;
+/// What a call whose handler does not read, as an import that waits for the database, may have waiting here, in bytes.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// The largest window there is (RFC 9113, section 6.9.1).
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 /// How long a connection that was told to go may still take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -142,6 +146,8 @@ where
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.limits.max_streams)
             .max_header_list_size(LARGEST_HEADERS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(connection_window(self.limits.max_streams))
             .keep_alive_interval(self.limits.keepalive_interval)
             .keep_alive_timeout(self.limits.keepalive_timeout);
         let mut connection =
@@ -179,4 +185,10 @@ where
             }
         }
     }
+}
+
+/// Room for what all streams leave unread, and for one more: no call waits for what another does not read.
+fn connection_window(streams: u32) -> u32 {
+    let room = STREAM_WINDOW.saturating_mul(streams.saturating_add(1));
+    room.min(LARGEST_WINDOW)
 }

@@ -162,6 +162,33 @@ async fn a_stream_whose_reader_takes_nothing_is_reset_and_leaves_the_others_alon
     assert!(waits.is_err(), "the quiet stream ended: {waits:?}");
 }
 
+/// As imports whose rows wait for a database do.
+#[tokio::test]
+async fn streams_that_nobody_reads_hold_up_no_other_call_of_their_connection() {
+    let workshop = Workshop::open_with(|server| {
+        server.limits.deadline = Some(Duration::from_secs(5));
+        server.limits.max_streams = 12;
+    })
+    .await;
+    let (sender, _connection) = miser(&workshop).await;
+    let mut unread = message("hold");
+    unread.extend(std::iter::repeat_n(message(&"x".repeat(60_000)), 20).flatten());
+    let held: Vec<_> = (0..11)
+        .map(|_| {
+            let (mut sender, request) = (sender.clone(), post(&workshop, "Gather", &unread));
+            tokio::spawn(async move { sender.send_request(request).await.map(drop) })
+        })
+        .collect();
+    let mut sender = sender;
+    for size in [10, 2_000_000] {
+        let answer = ask(&mut sender, &workshop, "Ask", &"y".repeat(size)).await;
+        let answer = answer.collect().await.expect("an answer");
+        let status = answer.trailers().and_then(|all| all.get("grpc-status"));
+        assert_eq!(status.expect("a status"), "0", "{size} bytes");
+    }
+    assert!(held.iter().all(|held| !held.is_finished()), "still unread");
+}
+
 type Sender = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
 
 /// A client that gives an answer next to no room, and answers the server's pings.
@@ -179,15 +206,19 @@ async fn miser(workshop: &Workshop) -> (Sender, JoinHandle<hyper::Result<()>>) {
 
 /// Calls a method, and reads no more than the head of the answer.
 async fn ask(sender: &mut Sender, workshop: &Workshop, method: &str, text: &str) -> Incoming {
-    let request = http::Request::builder()
+    let request = post(workshop, method, &message(text));
+    let answer = sender.send_request(request).await;
+    answer.expect("an answer begins").into_body()
+}
+
+fn post(workshop: &Workshop, method: &str, body: &[u8]) -> http::Request<Full<Bytes>> {
+    http::Request::builder()
         .method("POST")
         .uri(format!(
             "http://{}/test.workshop.v1.WorkshopService/{method}",
             workshop.address
         ))
         .header("content-type", "application/grpc")
-        .body(Full::new(Bytes::from(message(text))))
-        .expect("a request");
-    let answer = sender.send_request(request).await;
-    answer.expect("an answer begins").into_body()
+        .body(Full::new(Bytes::copy_from_slice(body)))
+        .expect("a request")
 }

@@ -158,7 +158,10 @@ impl ClientStreamingService<Note> for Workbench {
         Box::pin(async move {
             let mut notes = request.into_inner();
             let mut count = 0;
-            while notes.message().await?.is_some() {
+            while let Some(note) = notes.message().await? {
+                if note.text == "hold" {
+                    std::future::pending::<()>().await;
+                }
                 count += 1;
             }
             Ok(Response::new(Note {
