@@ -1,7 +1,9 @@
 //! The feed of changes: numbers what was committed, and wakes who watches.
 //!
-//! Nobody who watches holds a connection or rows: they wait for the newest number, and read what is new from the
-//! database, some at a time. So a slow reader costs one batch of memory, whatever happens meanwhile.
+//! Nobody who watches holds a connection or rows: they wait for the newest number. Those who have seen everything before
+//! it share the changes that came with it, which are read once for all of them; who is behind reads from the database,
+//! some at a time. So a slow reader costs one batch of memory, whatever happens meanwhile, and a thousand quick ones cost
+//! the database no more than one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +13,7 @@ use millgate_platform::{Database, Fault, Reason};
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
 
-use crate::store::change as store;
+use crate::store::change::{self as store, Owned};
 
 /// How often the database is asked for what nobody told: the changes of another process on one SQLite file, or of a
 /// replica that died between a commit and its publication.
@@ -22,13 +24,36 @@ const GATHER: Duration = Duration::from_millis(5);
 const RECONNECT: Duration = Duration::from_secs(1);
 /// The most streams that one caller watches at once.
 const STREAMS_OF_A_CALLER: usize = 10;
+/// The most changes that are shared at once: more than a usual publication has.
+const MOST_FRESH: i64 = 64;
+/// The most bytes that they show.
+const MOST_FRESH_BYTES: usize = 1024 * 1024;
+
+/// How far the changes have come.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Head {
+    /// The newest number that this process has heard of.
+    pub newest: i64,
+    /// What came with it; none where nobody watched, or where it is much. It is gone with the next change, so that what is
+    /// erased from the log is gone from here too: an erasure is a change.
+    pub fresh: Option<Arc<Fresh>>,
+}
+
+/// All changes between two numbers.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    /// The number before the first of them.
+    pub after: i64,
+    /// In their order.
+    pub changes: Vec<Owned>,
+}
 
 /// What is known of the newest change, and who watches.
 #[derive(Debug)]
 pub(crate) struct Feed {
     db: Database,
     committed: Notify,
-    head: watch::Sender<i64>,
+    head: watch::Sender<Head>,
     streams: Mutex<HashMap<String, usize>>,
 }
 
@@ -45,7 +70,7 @@ impl Feed {
         Self {
             db,
             committed: Notify::new(),
-            head: watch::Sender::new(0),
+            head: watch::Sender::default(),
             streams: Mutex::new(HashMap::new()),
         }
     }
@@ -55,8 +80,8 @@ impl Feed {
         self.committed.notify_one();
     }
 
-    /// The newest number that this process has heard of, as it grows.
-    pub(crate) fn head(&self) -> watch::Receiver<i64> {
+    /// How far the changes have come, as they go on.
+    pub(crate) fn head(&self) -> watch::Receiver<Head> {
         self.head.subscribe()
     }
 
@@ -83,13 +108,24 @@ impl Feed {
     /// Publishes what is committed and tells how far that is.
     async fn refresh(&self) -> Result<(), Fault> {
         while store::publish(&self.db).await? {}
-        let head = store::head(&self.db).await?;
-        self.head.send_if_modified(|known| {
-            let is_new = head > *known;
-            *known = head.max(*known);
-            is_new
-        });
+        let newest = store::head(&self.db).await?;
+        let known = self.head.borrow().newest;
+        if newest > known {
+            let fresh = self.fresh(known, newest).await?;
+            self.head.send_replace(Head { newest, fresh });
+        }
         Ok(())
+    }
+
+    /// What is new, for those who have seen all that is known.
+    async fn fresh(&self, after: i64, newest: i64) -> Result<Option<Arc<Fresh>>, Fault> {
+        if self.head.receiver_count() == 0 || newest.saturating_sub(after) > MOST_FRESH {
+            return Ok(None);
+        }
+        let changes = store::all_between(&self.db, (after, newest), MOST_FRESH).await?;
+        let weight: usize = changes.iter().map(|new| new.change.weight()).sum();
+        let fresh = Fresh { after, changes };
+        Ok((weight <= MOST_FRESH_BYTES).then(|| Arc::new(fresh)))
     }
 }
 

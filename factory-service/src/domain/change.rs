@@ -158,6 +158,14 @@ pub(crate) struct Change {
     pub after: Option<String>,
 }
 
+impl Change {
+    /// The bytes of what it shows.
+    pub(crate) fn weight(&self) -> usize {
+        let bytes = |shown: &Option<String>| shown.as_ref().map_or(0, String::len);
+        bytes(&self.before) + bytes(&self.after)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

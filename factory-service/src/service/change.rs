@@ -107,11 +107,7 @@ impl Changes {
             let size = usize::try_from(part.size).unwrap_or(0);
             let more_follow = some.len() > size;
             some.truncate(size);
-            let weight = |shown: &Option<String>| shown.as_ref().map_or(0, String::len);
-            bytes += some
-                .iter()
-                .map(|change| weight(&change.before) + weight(&change.after))
-                .sum::<usize>();
+            bytes += some.iter().map(Change::weight).sum::<usize>();
             part.after = some.last().map(|change| Cursor::id(change.seq));
             rows.extend(some);
             if !more_follow || left == part.size || bytes > PAGE_BYTES {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use millgate_platform::{Database, Fault, FieldFault};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use crate::changes::{Feed, Seat};
+use crate::changes::{Feed, Head, Seat};
 use crate::domain::change::Change;
 use crate::store::change::{self as store, Filter};
 
@@ -53,17 +53,18 @@ pub(super) async fn stream<M: Send + 'static>(
         ));
     }
     let seat = feed.seat(caller)?;
+    // From now on what is new is kept for this stream.
+    let head = feed.head();
     // Of what is read, one message waits here for the connection to take it.
     let (sender, receiver) = mpsc::channel(1);
     let follower = Follower {
         db: db.clone(),
-        feed: feed.clone(),
         watch,
         _seat: seat,
     };
     tokio::spawn(async move {
         let ended = tokio::select! {
-            ended = follower.follow(&sender, message) => ended,
+            ended = follower.follow(head, &sender, message) => ended,
             () = sender.closed() => return,
         };
         if let Err(status) = ended {
@@ -76,7 +77,6 @@ pub(super) async fn stream<M: Send + 'static>(
 
 struct Follower {
     db: Database,
-    feed: Arc<Feed>,
     watch: Watch,
     _seat: Seat,
 }
@@ -84,16 +84,26 @@ struct Follower {
 impl Follower {
     async fn follow<M>(
         &self,
+        mut head: watch::Receiver<Head>,
         sender: &mpsc::Sender<Result<M, Status>>,
         message: impl Fn(&Change) -> Result<M, Fault>,
     ) -> Result<(), Status> {
-        let mut head = self.feed.head();
+        let filter = &self.watch.filter;
         let mut seen = self.watch.from - 1;
+        // What was shared before this stream began may have been erased since.
+        let mut is_live = false;
         loop {
-            let newest = *head.borrow_and_update();
+            let Head { newest, fresh } = head.borrow_and_update().clone();
+            if let Some(fresh) = fresh.filter(|fresh| is_live && fresh.after == seen) {
+                for new in fresh.changes.iter().filter(|new| filter.admits(new)) {
+                    if sender.send(Ok(message(&new.change)?)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                seen = newest;
+            }
             while seen < newest {
                 let upto = newest.min(seen.saturating_add(WINDOW));
-                let filter = &self.watch.filter;
                 let changes = store::between(&self.db, filter, (seen, upto), BATCH).await?;
                 let is_full = i64::try_from(changes.len()) == Ok(BATCH);
                 for change in changes {
@@ -109,15 +119,19 @@ impl Follower {
             if head.changed().await.is_err() {
                 return Ok(());
             }
+            is_live = true;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
     use std::sync::atomic::{AtomicI64, Ordering};
 
+    use millgate_platform::on_tx;
     use millgate_platform::testing::both_databases;
+    use tokio::task::JoinHandle;
     use tokio_stream::StreamExt as _;
 
     use super::*;
@@ -127,7 +141,8 @@ mod tests {
 
     const CHANGES: i64 = 200;
 
-    async fn fill(db: &Database) {
+    /// Changes of the products with these ids.
+    async fn fill(db: &Database, ids: impl Iterator<Item = i64>) {
         let author = Author {
             actor: Actor {
                 key: "user:1".into(),
@@ -136,36 +151,58 @@ mod tests {
             act: String::new(),
             request_id: String::new(),
         };
+        let shown = store::Shown {
+            before: None,
+            after: Some(r#"{"name":"told"}"#.to_owned()),
+        };
         let mut tx = db.begin().await.expect("begun");
-        for id in 1..=CHANGES {
+        for id in ids {
+            let kind = if id % 2 == 0 {
+                Kind::Product
+            } else {
+                Kind::Run
+            };
             let subject = Subject {
-                kind: Kind::Product,
+                kind,
                 id,
                 customer_id: None,
             };
-            store::insert(
-                &mut tx,
-                &author,
-                subject,
-                "create",
-                &store::Shown::default(),
-                0,
-            )
-            .await
-            .expect("inserted");
+            store::insert(&mut tx, &author, subject, "create", &shown, 0)
+                .await
+                .expect("inserted");
         }
         tx.commit().await.expect("committed");
+    }
+
+    /// A feed that runs, and has heard of this many changes.
+    async fn running(db: &Database, changes: i64) -> (Arc<Feed>, JoinHandle<()>) {
+        let feed = Arc::new(Feed::new(db.clone()));
+        let running = tokio::spawn(crate::changes::run(feed.clone()));
+        heard(&feed, changes).await;
+        (feed, running)
+    }
+
+    async fn heard(feed: &Feed, changes: i64) -> Head {
+        let mut head = feed.head();
+        let head = head.wait_for(|head| head.newest >= changes).await;
+        head.expect("the feed is there").clone()
+    }
+
+    type Told = Pin<Box<dyn Stream<Item = Result<(i64, String), Status>> + Send>>;
+
+    /// What is told by a stream of the changes from a number on: number and resource after.
+    async fn told(db: &Database, feed: &Arc<Feed>, filter: Filter, from: i64) -> Told {
+        let message = |change: &Change| Ok((change.seq, change.after.clone().unwrap_or_default()));
+        let watch = Watch { filter, from };
+        let stream = stream(db, feed, "user:1", watch, message).await;
+        Box::pin(stream.expect("a stream"))
     }
 
     #[tokio::test]
     async fn a_slow_reader_has_the_server_hold_two_messages_and_no_more() {
         both_databases(&MIGRATIONS, |db| async move {
-            fill(&db).await;
-            let feed = Arc::new(Feed::new(db.clone()));
-            let running = tokio::spawn(crate::changes::run(feed.clone()));
-            while *feed.head().borrow() < CHANGES {
-                tokio::task::yield_now().await;
-            }
+            fill(&db, 1..=CHANGES).await;
+            let (feed, running) = running(&db, CHANGES).await;
             let made = Arc::new(AtomicI64::new(0));
             let counted = made.clone();
             let watch = Watch {
@@ -195,6 +232,81 @@ mod tests {
                 seats.extend(feed.seat("user:1"));
                 tokio::task::yield_now().await;
             }
+            running.abort();
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn who_has_seen_everything_shares_what_is_new_and_misses_and_repeats_nothing() {
+        both_databases(&MIGRATIONS, |db| async move {
+            fill(&db, 1..=3).await;
+            let (feed, running) = running(&db, 3).await;
+            let runs = Filter {
+                kind: Some(Kind::Run),
+                ..Filter::default()
+            };
+            let mut all = told(&db, &feed, Filter::default(), 1).await;
+            let mut some = told(&db, &feed, runs, 2).await;
+            let mut slow = told(&db, &feed, Filter::default(), 1).await;
+            let mut seqs = Vec::new();
+            let mut of_runs: Vec<i64> = Vec::new();
+            let mut was_shared = false;
+            let mut newest = 3;
+            // A few, and more than is shared.
+            for more in [1, 2, 100, 1] {
+                while seqs.last() != Some(&newest) {
+                    seqs.push(all.next().await.expect("no end").expect("a change").0);
+                }
+                while of_runs.last().is_none_or(|last| last + 1 < newest) {
+                    of_runs.push(some.next().await.expect("no end").expect("a change").0);
+                }
+                fill(&db, newest + 1..=newest + more).await;
+                newest += more;
+                feed.committed();
+                let head = heard(&feed, newest).await;
+                was_shared |= head.fresh.is_some_and(|fresh| fresh.after == newest - more);
+            }
+            while seqs.last() != Some(&newest) {
+                seqs.push(all.next().await.expect("no end").expect("a change").0);
+            }
+            assert_eq!(seqs, (1..=newest).collect::<Vec<_>>());
+            let odd = |n: &i64| n % 2 == 1;
+            let expected: Vec<_> = (2..=newest).filter(odd).collect();
+            while of_runs.len() < expected.len() {
+                of_runs.push(some.next().await.expect("no end").expect("a change").0);
+            }
+            assert_eq!(of_runs, expected);
+            for expected in 1..=newest {
+                let told = slow.next().await.expect("no end").expect("a change").0;
+                assert_eq!(told, expected, "read behind all others");
+            }
+            assert!(was_shared, "nothing was ever shared");
+            running.abort();
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn what_is_shared_tells_nobody_who_comes_later_what_was_erased_meanwhile() {
+        both_databases(&MIGRATIONS, |db| async move {
+            let (feed, running) = running(&db, 0).await;
+            let mut before = told(&db, &feed, Filter::default(), 1).await;
+            fill(&db, 1..=1).await;
+            feed.committed();
+            let first = before.next().await.expect("no end").expect("a change");
+            assert_eq!(first, (1, r#"{"name":"told"}"#.to_owned()));
+            assert!(heard(&feed, 1).await.fresh.is_some(), "it is shared");
+            let mut tx = db.begin().await.expect("begun");
+            let erased = on_tx!(tx, |c| sqlx::query("UPDATE changes SET after_json = NULL")
+                .execute(c)
+                .await
+                .map(drop));
+            erased.expect("erased");
+            tx.commit().await.expect("committed");
+            let mut after = told(&db, &feed, Filter::default(), 1).await;
+            let told = after.next().await.expect("no end").expect("a change");
+            assert_eq!(told, (1, String::new()));
             running.abort();
         })
         .await;

@@ -31,6 +31,11 @@ macro_rules! columns {
     };
 }
 const SELECT: &str = concat!("SELECT ", columns!(), " FROM changes");
+const SELECT_OWNED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", (SELECT user_id FROM customers WHERE customers.id = changes.customer_id) AS owner FROM changes"
+);
 const HEAD: &str = "SELECT coalesce(max(seq), 0) FROM changes";
 const UNPUBLISHED: &str = "SELECT EXISTS (SELECT 1 FROM changes WHERE seq IS NULL)";
 /// One publisher at a time. The statement behind it begins when the lock is had, and so sees what the publisher before
@@ -44,6 +49,9 @@ const PUBLISH: &str = "UPDATE changes SET seq = ready.number + (SELECT coalesce(
 const TELL: &str = "SELECT pg_notify('millgate_factory_changes', '')";
 /// Rows that get their number in one transaction.
 const PUBLISH_BATCH: i64 = 1000;
+
+/// Rows that an erasure changes in one statement.
+const ERASE_BATCH: i64 = 2000;
 
 /// The channel of [`TELL`].
 pub(crate) const CHANNEL: &str = "millgate_factory_changes";
@@ -61,6 +69,22 @@ struct Row {
     verb: String,
     before_json: Option<String>,
     after_json: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct OwnedRow {
+    #[sqlx(flatten)]
+    row: Row,
+    owner: Option<i64>,
+}
+
+/// A change, and the user whose profile it belongs to.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    /// The change.
+    pub change: Change,
+    /// The user.
+    pub owner: Option<i64>,
 }
 
 impl From<Row> for Change {
@@ -177,13 +201,26 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    fn listing(&self) -> Listing {
+    /// Whether it lets this change through: what the statements ask the database.
+    pub(crate) fn admits(&self, of: &Owned) -> bool {
+        fn fits<T: PartialEq>(wanted: Option<T>, is: T) -> bool {
+            wanted.is_none_or(|wanted| wanted == is)
+        }
+        let change = &of.change;
+        fits(self.kind.map(Kind::as_str), change.kind.as_str())
+            && fits(self.resource_id, change.resource_id)
+            && fits(self.actor.as_deref(), change.author.actor.key.as_str())
+            && fits(self.verb.as_deref(), change.verb.as_str())
+            && (self.owner.is_none() || self.owner == of.owner)
+    }
+
+    fn listing(&self, select: &'static str) -> Listing {
         // One person's changes are fewer than those of a kind: where both are asked for, no index is taken for the kind.
         let kind = match (&self.actor, self.resource_id) {
             (Some(_), None) => "kind || '' = ?",
             _ => "kind = ?",
         };
-        Listing::new(SELECT)
+        Listing::new(select)
             .and_if(
                 kind,
                 self.kind.map(|kind| Arg::Text(kind.as_str().to_owned())),
@@ -215,7 +252,7 @@ pub(crate) async fn list(
 
 /// The statement of a list. What is not published yet has not happened for a reader.
 pub(super) fn listing(filter: &Filter, by: OrderBy, page: &Page) -> (String, Vec<Arg>) {
-    let listing = filter.listing().and("seq IS NOT NULL", []);
+    let listing = filter.listing(SELECT).and("seq IS NOT NULL", []);
     listing.page_by_key("seq", by.descending, page)
 }
 
@@ -235,9 +272,30 @@ pub(crate) async fn between(
 }
 
 /// The statement of [`between`].
-pub(super) fn window(filter: &Filter, (after, upto): (i64, i64), most: i64) -> (String, Vec<Arg>) {
-    filter
-        .listing()
+pub(super) fn window(filter: &Filter, between: (i64, i64), most: i64) -> (String, Vec<Arg>) {
+    within(filter.listing(SELECT), between, most)
+}
+
+/// As [`between`], all of them and whose each is.
+///
+/// # Errors
+/// STORE_UNAVAILABLE.
+pub(crate) async fn all_between(
+    db: &Database,
+    between: (i64, i64),
+    most: i64,
+) -> Result<Vec<Owned>, Fault> {
+    let (sql, args) = within(Listing::new(SELECT_OWNED), between, most);
+    let rows: Vec<OwnedRow> = fetch_listing!(db, OwnedRow, sql, args)?;
+    let owned = |OwnedRow { row, owner }| Owned {
+        change: row.into(),
+        owner,
+    };
+    Ok(rows.into_iter().map(owned).collect())
+}
+
+fn within(listing: Listing, (after, upto): (i64, i64), most: i64) -> (String, Vec<Arg>) {
+    listing
         .and("seq > ?", [Arg::Int(after)])
         .and("seq <= ?", [Arg::Int(upto)])
         .first("seq", most)
@@ -249,46 +307,70 @@ pub(super) fn window(filter: &Filter, (after, upto): (i64, i64), most: i64) -> (
 /// # Errors
 /// STORE_UNAVAILABLE.
 pub(crate) async fn erase(tx: &mut Tx, customer_id: i64) -> Result<(), Fault> {
+    let published: i64 = on_tx!(tx, |c| sqlx::query_scalar(HEAD).fetch_one(c).await)?;
+    // Nobody else changes what is published, and it may be much.
+    erase_where(tx, "seq <= $4", customer_id, published).await?;
     if matches!(tx, Tx::Postgres(_)) {
-        // The publisher changes the same rows, in another order: one of the two would wait for the other in a circle.
+        // The publisher changes the rest, in another order: one of the two would wait for the other in a circle.
         on_tx!(tx, |c| sqlx::query(LOCK).execute(c).await.map(drop))?;
-    }
-    for kind in Kind::ALL {
-        let sql = match (kind, &*tx) {
-            (Kind::Customer, _) => "UPDATE changes SET before_json = NULL, after_json = NULL \
-                 WHERE customer_id = $1 AND kind = $2"
-                .to_owned(),
-            // The databases edit JSON by functions of their own.
-            (_, Tx::Sqlite(_)) if !kind.personal().is_empty() => {
-                let paths: String = kind
-                    .personal()
-                    .iter()
-                    .map(|name| format!(", '$.{name}'"))
-                    .collect();
-                format!(
-                    "UPDATE changes SET before_json = json_remove(before_json{paths}), \
-                     after_json = json_remove(after_json{paths}) WHERE customer_id = $1 AND kind = $2"
-                )
-            }
-            (_, Tx::Postgres(_)) if !kind.personal().is_empty() => {
-                let names: String = kind
-                    .personal()
-                    .iter()
-                    .map(|name| format!(" - '{name}'"))
-                    .collect();
-                format!(
-                    "UPDATE changes SET before_json = (before_json::jsonb{names})::text, \
-                     after_json = (after_json::jsonb{names})::text WHERE customer_id = $1 AND kind = $2"
-                )
-            }
-            _ => continue,
-        };
-        on_tx!(tx, |c| sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(customer_id)
-            .bind(kind.as_str())
-            .execute(c)
-            .await
-            .map(drop))?;
+        erase_where(tx, "(seq IS NULL OR seq > $4)", customer_id, published).await?;
     }
     Ok(())
+}
+
+/// Does it to the rows of a condition on `seq` and `$4`, some at a time: no statement is longer than a statement may be.
+async fn erase_where(
+    tx: &mut Tx,
+    condition: &str,
+    customer_id: i64,
+    published: i64,
+) -> Result<(), Fault> {
+    for kind in Kind::ALL {
+        let Some(erased) = erased(tx, kind) else {
+            continue;
+        };
+        let sql = format!(
+            "UPDATE changes SET {erased} WHERE id IN (SELECT id FROM changes WHERE customer_id = $1 AND kind = $2 \
+             AND id > $3 AND {condition} ORDER BY id LIMIT $5) RETURNING id"
+        );
+        let mut last = Some(0);
+        while let Some(after) = last {
+            let sql = sqlx::AssertSqlSafe(sql.as_str());
+            let ids: Vec<i64> = on_tx!(tx, |c| sqlx::query_scalar(sql)
+                .bind(customer_id)
+                .bind(kind.as_str())
+                .bind(after)
+                .bind(published)
+                .bind(ERASE_BATCH)
+                .fetch_all(c)
+                .await)?;
+            last = ids.into_iter().max();
+        }
+    }
+    Ok(())
+}
+
+/// What an erasure sets in the changes of a kind; none where nothing is personal. The databases edit JSON by functions of
+/// their own.
+fn erased(tx: &Tx, kind: Kind) -> Option<String> {
+    let names = kind.personal();
+    let without = |column: &str| match tx {
+        Tx::Sqlite(_) => {
+            let paths: String = names.iter().map(|name| format!(", '$.{name}'")).collect();
+            format!("{column} = json_remove({column}{paths})")
+        }
+        Tx::Postgres(_) => {
+            let names: String = names.iter().map(|name| format!(" - '{name}'")).collect();
+            format!("{column} = ({column}::jsonb{names})::text")
+        }
+    };
+    match kind {
+        Kind::Customer => Some("before_json = NULL, after_json = NULL".to_owned()),
+        _ if names.is_empty() => None,
+        _ => Some(format!(
+            "{}, {}",
+            without("before_json"),
+            without("after_json")
+        )),
+    }
 }

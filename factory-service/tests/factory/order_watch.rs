@@ -91,7 +91,7 @@ async fn staff_watch_every_order_and_a_customer_their_own() {
 }
 
 #[tokio::test]
-async fn a_customer_does_not_learn_from_a_watch_how_much_happens() {
+async fn a_customer_is_not_told_the_newest_number_by_a_watch() {
     on_both(|world| async move {
         world.product("bolt", 100).await;
         let ada = world.registered("Ada Lovelace").await;
