@@ -61,8 +61,7 @@ impl ServiceTicketService for Tickets {
         let id = fields.parse("id", id(message.id));
         let (id,) = fields.all((id,))?;
         let found = store::get(&self.0.db, id, TicketSight::of(&caller)).await?;
-        let found = found.ok_or_else(|| ticket::not_found(id))?;
-        let parts = ticket_part::of_ticket(&self.0.db, id).await?;
+        let (found, parts) = found.ok_or_else(|| ticket::not_found(id))?;
         Ok(Response::new(Who::of(caller).ticket(&found, &parts)))
     }
 

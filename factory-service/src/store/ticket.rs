@@ -6,10 +6,10 @@ use millgate_platform::{Database, Fault, on, on_tx};
 use sqlx::AssertSqlSafe;
 
 use super::listing::{Arg, Listing, fetch_listing};
-use super::{FOR_CHANGE, bad_row, on_postgres};
+use super::{FOR_CHANGE, bad_row, on_postgres, ticket_part};
 use crate::domain::access::TicketSight;
 use crate::domain::paging::OrderBy;
-use crate::domain::ticket::{Priority, Ticket, TicketFields, TicketState};
+use crate::domain::ticket::{Part, Priority, Ticket, TicketFields, TicketState};
 
 macro_rules! columns {
     () => {
@@ -24,13 +24,25 @@ const INSERT: &str = concat!(
     columns!()
 );
 /// What is another's reads as not there: one statement, one cost.
+macro_rules! visible {
+    () => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            " FROM service_tickets WHERE id = $1 AND ($2 IS NULL OR EXISTS \
+             (SELECT 1 FROM customers c WHERE c.id = service_tickets.customer_id AND c.user_id = $2)) \
+             AND ($3 IS NULL OR EXISTS (SELECT 1 FROM employees e \
+             WHERE e.id = service_tickets.employee_id AND e.user_id = $3 AND e.delete_time IS NULL))"
+        )
+    };
+}
+const VISIBLE: &str = visible!();
 const GET: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM service_tickets WHERE id = $1 AND ($2 IS NULL OR EXISTS \
-     (SELECT 1 FROM customers c WHERE c.id = service_tickets.customer_id AND c.user_id = $2)) \
-     AND ($3 IS NULL OR EXISTS \
-     (SELECT 1 FROM employees e WHERE e.id = service_tickets.employee_id AND e.user_id = $3 AND e.delete_time IS NULL))"
+    "WITH ticket AS (",
+    visible!(),
+    ") SELECT ticket.*, part.id AS part_id, part.product_id AS part_product_id, part.sku, part.name, \
+     part.unit_price_minor, part.currency, part.quantity, part.create_time AS part_create_time \
+     FROM ticket LEFT JOIN ticket_parts part ON part.ticket_id = ticket.id ORDER BY part.id"
 );
 const MOVE: &str = "UPDATE service_tickets SET state = $2, employee_id = $3, labour_minutes = $4, resolution = $5, \
      start_time = $6, finish_time = $7, revision = $8, update_time = $9 WHERE id = $1";
@@ -57,6 +69,15 @@ struct Row {
     revision: i64,
     create_time: i64,
     update_time: i64,
+}
+
+/// A ticket with one of its parts, or with none where it has none.
+#[derive(sqlx::FromRow)]
+struct RowWithPart {
+    #[sqlx(flatten)]
+    ticket: Row,
+    #[sqlx(flatten)]
+    part: ticket_part::Joined,
 }
 
 impl TryFrom<Row> for Ticket {
@@ -142,7 +163,7 @@ pub(crate) async fn is_on_order(
     Ok(lines > 0)
 }
 
-/// One ticket, if the caller may see it.
+/// One ticket with its parts, in the order in which it took them, if the caller may see it.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
@@ -150,15 +171,22 @@ pub(crate) async fn get(
     db: &Database,
     id: i64,
     sight: TicketSight,
-) -> Result<Option<Ticket>, Fault> {
+) -> Result<Option<(Ticket, Vec<Part>)>, Fault> {
     let (customer, mechanic) = sight.keys();
-    let row: Option<Row> = on!(db, |c| sqlx::query_as(GET)
+    let rows: Vec<RowWithPart> = on!(db, |c| sqlx::query_as(GET)
         .bind(id)
         .bind(customer)
         .bind(mechanic)
-        .fetch_optional(c)
+        .fetch_all(c)
         .await)?;
-    row.map(Ticket::try_from).transpose()
+    let mut found = None;
+    let mut parts = Vec::new();
+    for row in rows {
+        parts.extend(row.part.part()?);
+        found = Some(row.ticket);
+    }
+    let ticket = found.map(Ticket::try_from).transpose()?;
+    Ok(ticket.map(|ticket| (ticket, parts)))
 }
 
 /// What a list of tickets is restricted to.
@@ -222,7 +250,7 @@ pub(crate) async fn lock(
     sight: TicketSight,
 ) -> Result<Option<Ticket>, Fault> {
     let (customer, mechanic) = sight.keys();
-    let sql = format!("{GET}{}", on_postgres(tx, FOR_CHANGE));
+    let sql = format!("{VISIBLE}{}", on_postgres(tx, FOR_CHANGE));
     let row: Option<Row> = on_tx!(tx, |c| sqlx::query_as(AssertSqlSafe(sql))
         .bind(id)
         .bind(customer)

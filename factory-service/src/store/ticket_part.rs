@@ -1,7 +1,7 @@
 //! The parts that tickets took from the stock.
 
 use millgate_platform::database::Tx;
-use millgate_platform::{Database, Fault, on, on_tx};
+use millgate_platform::{Fault, on_tx};
 
 use super::bad_row;
 use super::product::money;
@@ -42,19 +42,39 @@ impl TryFrom<Row> for Part {
     }
 }
 
-/// The parts of a ticket, in the order in which it took them.
-///
-/// # Errors
-/// STORE_UNAVAILABLE.
-pub(crate) async fn of_ticket(db: &Database, ticket_id: i64) -> Result<Vec<Part>, Fault> {
-    let rows: Vec<Row> = on!(db, |c| sqlx::query_as(OF_TICKET)
-        .bind(ticket_id)
-        .fetch_all(c)
-        .await)?;
-    rows.into_iter().map(Part::try_from).collect()
+/// The columns of a part beside those of its ticket; none where the ticket has no parts.
+#[derive(sqlx::FromRow)]
+pub(super) struct Joined {
+    part_id: Option<i64>,
+    part_product_id: Option<i64>,
+    sku: Option<String>,
+    name: Option<String>,
+    unit_price_minor: Option<i64>,
+    currency: Option<String>,
+    quantity: Option<i64>,
+    part_create_time: Option<i64>,
 }
 
-/// As [`of_ticket`], of a ticket that is locked in this transaction.
+impl Joined {
+    /// The part, if there is one.
+    pub(super) fn part(self) -> Result<Option<Part>, Fault> {
+        let row = || {
+            Some(Row {
+                id: self.part_id?,
+                product_id: self.part_product_id?,
+                sku: self.sku?,
+                name: self.name?,
+                unit_price_minor: self.unit_price_minor?,
+                currency: self.currency?,
+                quantity: self.quantity?,
+                create_time: self.part_create_time?,
+            })
+        };
+        row().map(Part::try_from).transpose()
+    }
+}
+
+/// The parts of a ticket that is locked in this transaction, in the order in which it took them.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.

@@ -283,6 +283,15 @@ async fn a_part_takes_stock_that_no_order_waits_for_and_is_in_the_ledger() {
         let told = "SELECT count(*) FROM changes WHERE verb = 'addPart' AND kind = 'tickets' \
              AND after_json LIKE '%\"parts\":[{%\"sku\":\"M8\"%' AND before_json NOT LIKE '%parts%'";
         assert_eq!(world.count(told).await, 1);
+        // Two parts are read in the order in which they were taken.
+        let nut = world.product("N8", 3).await;
+        let added = ok(world
+            .tickets()
+            .add_part(world.mechanic(MIA, part(ticket.id, nut.id, 1)))
+            .await);
+        let skus: Vec<_> = added.parts.iter().map(|part| part.sku.as_str()).collect();
+        assert_eq!(skus, ["M8", "N8"]);
+        assert_eq!(seen(&world, ticket.id).await.parts, added.parts);
     })
     .await;
 }
