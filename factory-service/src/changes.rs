@@ -12,20 +12,24 @@ use std::time::Duration;
 use millgate_platform::{Database, Fault, Reason};
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::store::change::{self as store, Owned};
 
 /// How often the database is asked for what nobody told: the changes of another process on one SQLite file, or of a
 /// replica that died between a commit and its publication.
 const POLL: Duration = Duration::from_secs(1);
-/// How long what was committed is gathered before it is published: a transaction for each would only slow the others.
+/// How long what was committed is gathered before it is published.
 const GATHER: Duration = Duration::from_millis(5);
+/// The least time from one publication to the next: where much happens, a transaction for every few changes would slow the
+/// writers.
+const APART: Duration = Duration::from_millis(25);
 /// How long a listener that lost its connection waits for the next try.
 const RECONNECT: Duration = Duration::from_secs(1);
 /// The most streams that one caller watches at once.
 const STREAMS_OF_A_CALLER: usize = 10;
 /// The most changes that are shared at once: more than a usual publication has.
-const MOST_FRESH: i64 = 64;
+const MOST_FRESH: i64 = 128;
 /// The most bytes that they show.
 const MOST_FRESH_BYTES: usize = 1024 * 1024;
 
@@ -107,8 +111,7 @@ impl Feed {
 
     /// Publishes what is committed and tells how far that is.
     async fn refresh(&self) -> Result<(), Fault> {
-        while store::publish(&self.db).await? {}
-        let newest = store::head(&self.db).await?;
+        let newest = store::publish(&self.db).await?;
         let known = self.head.borrow().newest;
         if newest > known {
             let fresh = self.fresh(known, newest).await?;
@@ -156,6 +159,7 @@ pub(crate) async fn run(feed: Arc<Feed>) {
 async fn refresh(feed: &Feed) {
     let mut is_failing = false;
     loop {
+        let next = Instant::now() + APART;
         let refreshed = feed.refresh().await;
         if let Err(fault) = &refreshed
             && !is_failing
@@ -164,7 +168,9 @@ async fn refresh(feed: &Feed) {
         }
         is_failing = refreshed.is_err();
         tokio::select! {
-            () = feed.committed.notified(), if !is_failing => tokio::time::sleep(GATHER).await,
+            () = feed.committed.notified(), if !is_failing => {
+                tokio::time::sleep_until(next.max(Instant::now() + GATHER)).await;
+            }
             () = tokio::time::sleep(POLL) => {}
         }
     }

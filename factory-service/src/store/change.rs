@@ -2,7 +2,7 @@
 
 use millgate_platform::database::Tx;
 use millgate_platform::page::Page;
-use millgate_platform::{Affected as _, Database, Fault, on, on_tx};
+use millgate_platform::{Database, Fault, on, on_tx};
 
 use super::listing::{Arg, Listing, fetch_listing};
 use crate::domain::access::Actor;
@@ -37,23 +37,29 @@ const SELECT_OWNED: &str = concat!(
     ", (SELECT user_id FROM customers WHERE customers.id = changes.customer_id) AS owner FROM changes"
 );
 const HEAD: &str = "SELECT coalesce(max(seq), 0) FROM changes";
-const UNPUBLISHED: &str = "SELECT EXISTS (SELECT 1 FROM changes WHERE seq IS NULL)";
+/// The newest number, and whether there is anything without one.
+const EXTENT: &str = "SELECT (SELECT coalesce(max(seq), 0) FROM changes), \
+     EXISTS (SELECT 1 FROM changes WHERE seq IS NULL)";
 /// One publisher at a time. The statement behind it begins when the lock is had, and so sees what the publisher before
 /// has committed (READ COMMITTED).
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7165938451)";
-const PUBLISH: &str = "UPDATE changes SET seq = ready.number + (SELECT coalesce(max(seq), 0) FROM changes) \
-     FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM \
-     (SELECT id FROM changes WHERE seq IS NULL ORDER BY id LIMIT $1) AS oldest) AS ready WHERE changes.id = ready.id";
-/// Wakes the other replicas. The writers do not: notifying makes commits wait for each other, and the one publisher
-/// waits for nobody.
-const TELL: &str = "SELECT pg_notify('millgate_factory_changes', '')";
+/// Tells how many got their number and which is the newest now, and wakes the other replicas. The writers do not: notifying
+/// makes commits wait for each other, and the one publisher waits for nobody. `newest` is that of before the UPDATE, as all
+/// of a statement sees.
+const PUBLISH: &str = "WITH newest AS (SELECT coalesce(max(seq), 0) AS seq FROM changes), \
+     published AS (UPDATE changes SET seq = newest.seq + ready.number \
+     FROM newest, (SELECT id, row_number() OVER (ORDER BY id) AS number FROM \
+     (SELECT id FROM changes WHERE seq IS NULL ORDER BY id LIMIT $1) AS oldest) AS ready WHERE changes.id = ready.id \
+     RETURNING 1) \
+     SELECT (SELECT count(*) FROM published), newest.seq + (SELECT count(*) FROM published), \
+     CAST(pg_notify('millgate_factory_changes', '') AS TEXT) FROM newest";
 /// Rows that get their number in one transaction.
 const PUBLISH_BATCH: i64 = 1000;
 
 /// Rows that an erasure changes in one statement.
 const ERASE_BATCH: i64 = 2000;
 
-/// The channel of [`TELL`].
+/// The channel of [`PUBLISH`].
 pub(crate) const CHANNEL: &str = "millgate_factory_changes";
 
 #[derive(sqlx::FromRow)]
@@ -160,29 +166,29 @@ pub(crate) async fn head(db: &Database) -> Result<i64, Fault> {
     Ok(on!(db, |c| sqlx::query_scalar(HEAD).fetch_one(c).await)?)
 }
 
-/// Gives the changes that were committed without a number their number; whether there may be more of them. SQLite's have
-/// theirs already.
+/// Gives the changes that were committed without a number their number, and tells the newest number. SQLite's have theirs
+/// already.
 ///
 /// # Errors
 /// STORE_UNAVAILABLE.
-pub(crate) async fn publish(db: &Database) -> Result<bool, Fault> {
+pub(crate) async fn publish(db: &Database) -> Result<i64, Fault> {
     if matches!(db, Database::Sqlite(_)) {
-        return Ok(false);
+        return head(db).await;
     }
-    let waiting: bool = on!(db, |c| sqlx::query_scalar(UNPUBLISHED).fetch_one(c).await)?;
-    if !waiting {
-        return Ok(false);
+    let extent = on!(db, |c| sqlx::query_as(EXTENT).fetch_one(c).await)?;
+    let (mut newest, mut is_waiting): (i64, bool) = extent;
+    while is_waiting {
+        let mut tx = db.begin().await?;
+        on_tx!(tx, |c| sqlx::query(LOCK).execute(c).await.map(drop))?;
+        let (published, last): (i64, i64) = on_tx!(tx, |c| sqlx::query_as(PUBLISH)
+            .bind(PUBLISH_BATCH)
+            .fetch_one(c)
+            .await)?;
+        tx.commit().await?;
+        newest = last;
+        is_waiting = published == PUBLISH_BATCH;
     }
-    let mut tx = db.begin().await?;
-    on_tx!(tx, |c| sqlx::query(LOCK).execute(c).await.map(drop))?;
-    let published = on_tx!(tx, |c| sqlx::query(PUBLISH)
-        .bind(PUBLISH_BATCH)
-        .execute(c)
-        .await
-        .affected())?;
-    on_tx!(tx, |c| sqlx::query(TELL).execute(c).await.map(drop))?;
-    tx.commit().await?;
-    Ok(published == PUBLISH_BATCH.unsigned_abs())
+    Ok(newest)
 }
 
 /// What a list of changes is restricted to.

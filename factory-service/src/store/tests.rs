@@ -324,7 +324,7 @@ async fn a_change_is_let_through_by_the_same_filters_in_memory_and_in_the_databa
                 .expect("inserted");
         }
         tx.commit().await.expect("committed");
-        while change::publish(&db).await.expect("published") {}
+        assert_eq!(change::publish(&db).await.expect("published"), 36);
         let all = change::all_between(&db, (0, 36), 100).await.expect("read");
         assert_eq!(all.len(), 36);
         for number in 0..32 {
@@ -380,12 +380,14 @@ async fn an_erasure_reaches_every_change_of_the_customer_published_or_not_and_no
                 .map(drop))
             .expect("filled");
             tx.commit().await.expect("committed");
-            while is_published && change::publish(&db).await.expect("published") {}
+            if is_published {
+                assert_eq!(change::publish(&db).await.expect("published"), last);
+            }
         }
         let mut tx = db.begin().await.expect("begun");
         change::erase(&mut tx, ids[0]).await.expect("erased");
         tx.commit().await.expect("committed");
-        while change::publish(&db).await.expect("published") {}
+        assert_eq!(change::publish(&db).await.expect("published"), 6_100);
         let all = change::all_between(&db, (0, 6_100), 10_000).await;
         let all = all.expect("read");
         assert_eq!(all.len(), 6_100);
