@@ -141,7 +141,7 @@ mod tests {
 
     const CHANGES: i64 = 200;
 
-    /// Changes of the products with these ids.
+    /// Changes with these resource ids: of products where they are even, of runs where they are odd.
     async fn fill(db: &Database, ids: impl Iterator<Item = i64>) {
         let author = Author {
             actor: Actor {
